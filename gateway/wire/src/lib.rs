@@ -1,0 +1,41 @@
+//! What gateway, coordinator and parties say to each other.
+//!
+//! Floor 0 of the house: plain data, no actors, no I/O. Two encodings live here and never mix:
+//! MessagePack ([`codec`]) moves messages over a socket, and canonical bytes ([`canonical`]) are
+//! what gets hashed and signed.
+//!
+//! Reading order: [`ids`], [`intent`], [`plan`], [`to_party`] and [`to_coordinator`], then the rest.
+
+pub mod bus;
+pub mod canonical;
+pub mod codec;
+pub mod handshake;
+pub mod identity;
+pub mod ids;
+pub mod intent;
+pub mod limits;
+pub mod outcome;
+pub mod payload;
+pub mod plan;
+pub mod round;
+pub mod scheme;
+pub mod to_coordinator;
+pub mod to_party;
+
+pub use bus::{Downlink, Uplink};
+pub use canonical::Canonical;
+pub use identity::Identity;
+pub use ids::{
+    AccountId, Attempt, AuxId, Epoch, IntentHash, Nonce, PartyId, PlanHash, ProtocolSessionId,
+    RequestId, Round, Seq, SessionId, Stage, Threshold, UnixMillis,
+};
+pub use intent::{Intent, IntentKind};
+pub use outcome::{
+    AttemptFailure, AttemptOutcome, EcdsaSignature, FailureKind, PublicKey, Signature,
+};
+pub use payload::{HashFunction, Payload};
+pub use plan::{AttemptPlan, SignedJoin, VerifiedJoin};
+pub use round::{RoundEnvelope, RoundHeader};
+pub use scheme::Scheme;
+pub use to_coordinator::{DeclineReason, ToCoordinator};
+pub use to_party::{AbortReason, ErrorCode, SessionRefusal, ToParty};

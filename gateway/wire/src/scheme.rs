@@ -1,0 +1,54 @@
+//! The signature schemes that an account can have.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A threshold signature scheme. The number at each variant is its tag in canonical bytes.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Scheme {
+    /// 1: ECDSA over secp256k1 by CGGMP'24 (synedrion).
+    #[default]
+    #[serde(rename = "ecdsa-cggmp24")]
+    EcdsaCggmp24,
+}
+
+impl Scheme {
+    /// Every scheme, in the order of its canonical tag.
+    pub const ALL: &[Self] = &[Self::EcdsaCggmp24];
+
+    /// The scheme's name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaCggmp24 => "ecdsa-cggmp24",
+        }
+    }
+
+    /// The scheme's tag in canonical bytes.
+    pub(crate) const fn tag(self) -> u8 {
+        match self {
+            Self::EcdsaCggmp24 => 1,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that no scheme has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown scheme; known are: {}", Scheme::ALL.iter().map(|s| s.name()).collect::<Vec<_>>().join(", "))]
+pub struct UnknownScheme;
+
+impl FromStr for Scheme {
+    type Err = UnknownScheme;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|scheme| scheme.name() == text).ok_or(UnknownScheme)
+    }
+}

@@ -1,0 +1,173 @@
+//! Strategies for the messages of every direction.
+
+use crate::values::{
+    attempt, aux_id, epoch, header, intent, join, nonce, parties, party, plan, public_key, request,
+    session,
+};
+use mpc_wire::handshake::Challenge;
+use mpc_wire::{
+    AbortReason, AttemptFailure, AttemptOutcome, DeclineReason, Downlink, EcdsaSignature,
+    ErrorCode, FailureKind, Round, RoundEnvelope, SessionRefusal, Signature, Stage, ToCoordinator,
+    ToParty, Uplink,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..20).prop_map(|chars| chars.into_iter().collect())
+}
+
+fn signature() -> impl Strategy<Value = [u8; 64]> {
+    join().prop_map(|join| join.signature)
+}
+
+fn envelope() -> impl Strategy<Value = RoundEnvelope> {
+    (header(), vec(any::<u8>(), 0..300))
+        .prop_map(|(header, sealed)| RoundEnvelope { header, sealed })
+}
+
+fn outcome() -> impl Strategy<Value = AttemptOutcome> {
+    let kind = select(vec![
+        FailureKind::RunnerLost,
+        FailureKind::PeerMisbehaved,
+        FailureKind::Transport,
+        FailureKind::PeerMissing,
+        FailureKind::Panicked,
+        FailureKind::ResultInvalid,
+        FailureKind::Storage,
+        FailureKind::Internal,
+    ]);
+    prop_oneof![
+        (public_key(), epoch(), btree_map(party(), public_key(), 0..4)).prop_map(
+            |(public_key, epoch, public_shares)| AttemptOutcome::Keygen {
+                public_key,
+                epoch,
+                public_shares,
+            }
+        ),
+        aux_id().prop_map(|aux_id| AttemptOutcome::Aux { aux_id }),
+        any::<([u8; 32], [u8; 32], u8)>().prop_map(|(r, s, recovery_id)| {
+            AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature { r, s, recovery_id }))
+        }),
+        (kind, parties(), text()).prop_map(|(kind, guilty, detail)| {
+            AttemptOutcome::Failed(AttemptFailure { kind, guilty, detail })
+        }),
+    ]
+}
+
+fn refusal() -> impl Strategy<Value = SessionRefusal> {
+    select(vec![
+        SessionRefusal::UnknownAccount,
+        SessionRefusal::IntentMismatch,
+        SessionRefusal::NotAllowed,
+        SessionRefusal::Duplicate,
+        SessionRefusal::NotEnoughParties,
+        SessionRefusal::Unavailable,
+    ])
+}
+
+pub(crate) fn to_party() -> impl Strategy<Value = ToParty> {
+    let abort = select(vec![
+        AbortReason::Cancelled,
+        AbortReason::Expired,
+        AbortReason::Superseded,
+        AbortReason::Failed,
+    ]);
+    let code = select(vec![
+        ErrorCode::UnsupportedVersion,
+        ErrorCode::Malformed,
+        ErrorCode::TooLarge,
+        ErrorCode::NotAuthenticated,
+        ErrorCode::NotEnrolled,
+        ErrorCode::WrongSender,
+        ErrorCode::Replaced,
+        ErrorCode::Overloaded,
+        ErrorCode::GoingAway,
+    ]);
+    prop_oneof![
+        (any::<u16>(), text(), nonce()).prop_map(|(version, server, nonce)| {
+            ToParty::Challenge(Challenge { version, server, nonce })
+        }),
+        (party(), any::<u64>())
+            .prop_map(|(party, heartbeat_ms)| ToParty::Welcome { party, heartbeat_ms }),
+        (intent(), plan()).prop_map(|(intent, plan)| ToParty::Invite { intent, plan }),
+        (session(), attempt(), vec(join(), 0..4))
+            .prop_map(|(session, attempt, joins)| { ToParty::Started { session, attempt, joins } }),
+        envelope().prop_map(ToParty::Round),
+        (session(), attempt(), abort).prop_map(|(session, attempt, reason)| ToParty::Abort {
+            session,
+            attempt,
+            reason,
+        }),
+        session().prop_map(|session| ToParty::Finished { session }),
+        (session(), request(), proptest::option::of(refusal())).prop_map(
+            |(session, request, refusal)| ToParty::SessionRequested {
+                session,
+                request,
+                result: refusal.map_or(Ok(()), Err),
+            }
+        ),
+        (code, text()).prop_map(|(code, detail)| ToParty::Error { code, detail }),
+    ]
+}
+
+pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
+    let reason = select(vec![
+        DeclineReason::NoShare,
+        DeclineReason::AccountExists,
+        DeclineReason::NoAux,
+        DeclineReason::IntentMismatch,
+        DeclineReason::PlanMismatch,
+        DeclineReason::Expired,
+        DeclineReason::RequestReused,
+        DeclineReason::Refused,
+        DeclineReason::Unsupported,
+        DeclineReason::Overloaded,
+    ]);
+    prop_oneof![
+        (party(), text(), signature()).prop_map(|(party, label, signature)| {
+            ToCoordinator::Prove { party, label, signature }
+        }),
+        (session(), attempt(), join()).prop_map(|(session, attempt, join)| ToCoordinator::Join {
+            session,
+            attempt,
+            join,
+        }),
+        (session(), attempt(), reason).prop_map(|(session, attempt, reason)| {
+            ToCoordinator::Decline { session, attempt, reason }
+        }),
+        envelope().prop_map(ToCoordinator::Round),
+        header().prop_map(|header| ToCoordinator::RoundRefused { header }),
+        (session(), attempt(), any::<(u8, u16)>(), parties()).prop_map(
+            |(session, attempt, (stage, round), waiting_for)| ToCoordinator::Progress {
+                session,
+                attempt,
+                stage: Stage(stage),
+                round: Round(round),
+                waiting_for,
+            }
+        ),
+        (session(), attempt(), outcome()).prop_map(|(session, attempt, outcome)| {
+            ToCoordinator::Outcome { session, attempt, outcome }
+        }),
+        intent().prop_map(|intent| ToCoordinator::RequestSession { intent }),
+    ]
+}
+
+pub(crate) fn uplink() -> impl Strategy<Value = Uplink> {
+    prop_oneof![
+        (party(), text()).prop_map(|(party, label)| Uplink::Online { party, label }),
+        party().prop_map(|party| Uplink::Offline { party }),
+        (party(), to_coordinator())
+            .prop_map(|(from, message)| Uplink::Message { from, message: Box::new(message) }),
+    ]
+}
+
+pub(crate) fn downlink() -> impl Strategy<Value = Downlink> {
+    prop_oneof![
+        (party(), to_party())
+            .prop_map(|(to, message)| Downlink::Deliver { to, message: Box::new(message) }),
+        party().prop_map(|party| Downlink::Disconnect { party }),
+    ]
+}

@@ -1,0 +1,221 @@
+//! One message a variant, with fixed ids.
+
+use mpc_wire::handshake::Challenge;
+use mpc_wire::limits::VERSION;
+use mpc_wire::{
+    AbortReason, AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId,
+    DeclineReason, Downlink, EcdsaSignature, Epoch, ErrorCode, FailureKind, HashFunction, Intent,
+    IntentHash, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round,
+    RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, SessionRefusal, Signature, SignedJoin,
+    Stage, Threshold, ToCoordinator, ToParty, UnixMillis, Uplink,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+const SCHEME: Scheme = Scheme::EcdsaCggmp24;
+
+pub(crate) fn uuid(last: u8) -> Uuid {
+    Uuid::from_u128(0x0189_0a5d_ac96_7b3c_8f1e_0000_0000_0000 | u128::from(last))
+}
+
+pub(crate) fn session() -> SessionId {
+    SessionId::new(uuid(1))
+}
+
+pub(crate) fn account() -> AccountId {
+    AccountId::new(uuid(2))
+}
+
+pub(crate) fn party(byte: u8) -> PartyId {
+    PartyId::new([byte; 32])
+}
+
+pub(crate) fn key() -> PublicKey {
+    PublicKey::new([2; 33])
+}
+
+fn parties() -> BTreeSet<PartyId> {
+    BTreeSet::from([party(0xa1), party(0xa2)])
+}
+
+fn intent(kind: IntentKind) -> Intent {
+    Intent {
+        session: session(),
+        request: RequestId::new(uuid(3)),
+        eligible: parties(),
+        expires_at: UnixMillis(1_900_000_000_123),
+        kind,
+    }
+}
+
+fn sign(payload: Payload) -> IntentKind {
+    IntentKind::Sign {
+        account: account(),
+        epoch: Epoch(7),
+        scheme: SCHEME,
+        threshold: Threshold(2),
+        public_key: key(),
+        payload,
+    }
+}
+
+fn kinds() -> Vec<IntentKind> {
+    let (account, epoch, scheme, threshold) = (account(), Epoch(7), SCHEME, Threshold(2));
+    vec![
+        IntentKind::Keygen { account, scheme, threshold },
+        IntentKind::Aux { scheme },
+        sign(Payload::Digest([0xd1; 32])),
+        sign(Payload::Bytes { bytes: b"message".to_vec(), hash: HashFunction::Keccak256 }),
+        sign(Payload::Canary),
+        IntentKind::Refresh {
+            account,
+            epoch,
+            scheme,
+            threshold,
+            aux_id: Some(AuxId::new([0xb1; 32])),
+        },
+        IntentKind::Reshare {
+            account,
+            epoch,
+            scheme,
+            old_threshold: threshold,
+            new_threshold: Threshold(3),
+            new_holders: BTreeSet::from([party(0xa1), party(0xa3), party(0xa4)]),
+        },
+        IntentKind::Replace { account, epoch, scheme, threshold, lost: party(0xa2) },
+    ]
+}
+
+fn plan() -> AttemptPlan {
+    AttemptPlan {
+        session: session(),
+        intent_hash: IntentHash::new([0xc1; 32]),
+        attempt: Attempt::FIRST,
+        quorum: parties(),
+        aux_id: None,
+    }
+}
+
+fn join() -> SignedJoin {
+    SignedJoin {
+        member: party(0xa1),
+        plan_hash: PlanHash::new([0xc2; 32]),
+        nonce: Nonce::new([0xc3; 32]),
+        hpke_key: [0xc4; 32],
+        signature: [0xc5; 64],
+    }
+}
+
+fn header() -> RoundHeader {
+    RoundHeader {
+        session: session(),
+        attempt: Attempt::FIRST,
+        from: party(0xa1),
+        to: party(0xa2),
+        stage: Stage(1),
+        round: Round(2),
+        seq: Seq(3),
+    }
+}
+
+fn envelope() -> RoundEnvelope {
+    RoundEnvelope { header: header(), sealed: vec![0xe1; 5] }
+}
+
+pub(crate) fn to_party() -> Vec<ToParty> {
+    let (session, request) = (session(), RequestId::new(uuid(3)));
+    let mut samples = vec![
+        ToParty::Challenge(Challenge {
+            version: VERSION,
+            server: "gateway".to_owned(),
+            nonce: Nonce::new([0xc3; 32]),
+        }),
+        ToParty::Welcome { party: party(0xa1), heartbeat_ms: 5000 },
+        ToParty::Started { session, attempt: Attempt::FIRST, joins: vec![join()] },
+        ToParty::Round(envelope()),
+        ToParty::Abort { session, attempt: Attempt::FIRST, reason: AbortReason::Superseded },
+        ToParty::Finished { session },
+        ToParty::SessionRequested { session, request, result: Ok(()) },
+        ToParty::SessionRequested {
+            session,
+            request,
+            result: Err(SessionRefusal::NotEnoughParties),
+        },
+        ToParty::Error { code: ErrorCode::GoingAway, detail: "reconnect".to_owned() },
+    ];
+    samples.extend(
+        kinds().into_iter().map(|kind| ToParty::Invite { intent: intent(kind), plan: plan() }),
+    );
+    samples.push(ToParty::Invite {
+        intent: intent(sign(Payload::Canary)),
+        plan: AttemptPlan { aux_id: Some(AuxId::new([0xb1; 32])), ..plan() },
+    });
+    samples
+}
+
+fn outcomes() -> [AttemptOutcome; 4] {
+    [
+        AttemptOutcome::Keygen {
+            public_key: key(),
+            epoch: Epoch(0),
+            public_shares: BTreeMap::from([(party(0xa1), PublicKey::new([3; 33]))]),
+        },
+        AttemptOutcome::Aux { aux_id: AuxId::new([0xb1; 32]) },
+        AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature {
+            r: [0xf1; 32],
+            s: [0xf2; 32],
+            recovery_id: 1,
+        })),
+        AttemptOutcome::Failed(AttemptFailure {
+            kind: FailureKind::PeerMissing,
+            guilty: BTreeSet::from([party(0xa2)]),
+            detail: "no message of round 2".to_owned(),
+        }),
+    ]
+}
+
+pub(crate) fn to_coordinator() -> Vec<ToCoordinator> {
+    let (session, attempt) = (session(), Attempt::FIRST);
+    let mut samples = vec![
+        ToCoordinator::Prove {
+            party: party(0xa1),
+            label: "phone".to_owned(),
+            signature: [0xc5; 64],
+        },
+        ToCoordinator::Join { session, attempt, join: join() },
+        ToCoordinator::Decline { session, attempt, reason: DeclineReason::Refused },
+        ToCoordinator::Round(envelope()),
+        ToCoordinator::RoundRefused { header: header() },
+        ToCoordinator::Progress {
+            session,
+            attempt,
+            stage: Stage(1),
+            round: Round(2),
+            waiting_for: BTreeSet::from([party(0xa2)]),
+        },
+        ToCoordinator::RequestSession { intent: intent(sign(Payload::Digest([0xd1; 32]))) },
+    ];
+    samples.extend(outcomes().map(|outcome| ToCoordinator::Outcome { session, attempt, outcome }));
+    samples
+}
+
+pub(crate) fn uplink() -> Vec<Uplink> {
+    vec![
+        Uplink::Online { party: party(0xa1), label: "phone".to_owned() },
+        Uplink::Offline { party: party(0xa1) },
+        Uplink::Message {
+            from: party(0xa1),
+            message: Box::new(ToCoordinator::RoundRefused { header: header() }),
+        },
+    ]
+}
+
+pub(crate) fn downlink() -> Vec<Downlink> {
+    vec![
+        Downlink::Deliver {
+            to: party(0xa1),
+            message: Box::new(ToParty::Finished { session: session() }),
+        },
+        Downlink::Disconnect { party: party(0xa1) },
+    ]
+}
