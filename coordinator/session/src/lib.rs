@@ -1,0 +1,40 @@
+//! The session state machine of the coordinator, pure.
+//!
+//! Floor 1: an event and the time go in, effects come out; no socket, no database, no clock. One
+//! [`Session`] turns one intent into one end, over as many attempts as that takes.
+//!
+//! Reading order: [`event`] and [`effect`] (what goes in and out), [`session`] (the machine), its
+//! two halves `attempt` and `running`, `state` (one struct a state), [`quorum`] (who takes part),
+//! [`end`] and [`status`] (what is told), [`record`] (what survives a restart).
+
+mod attempt;
+pub mod effect;
+pub mod end;
+pub mod event;
+pub mod quorum;
+pub mod record;
+mod running;
+pub mod session;
+mod state;
+pub mod status;
+
+pub use attempt::{JOIN_PATIENCE, MAX_ATTEMPTS};
+pub use effect::{DropCause, Effect};
+pub use end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
+pub use event::{CheckedOutcome, Event};
+pub use record::{PastAttempt, Record};
+pub use session::{Order, Session};
+pub use status::{Phase, Status};
+
+use serde::{Deserialize, Serialize};
+
+/// Monotonic milliseconds on the caller's clock; only differences have a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// The time `millis` after this one.
+    pub fn after(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+}

@@ -1,0 +1,173 @@
+//! What the members of a running attempt say.
+
+use crate::Millis;
+use crate::effect::{DropCause, Effect};
+use crate::end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
+use crate::session::Session;
+use crate::state::{Position, Running, State};
+use mpc_wire::{
+    Attempt, AttemptFailure, AttemptOutcome, FailureKind, PartyId, Round, RoundEnvelope,
+    RoundHeader, Signature, Stage, ToParty,
+};
+use std::collections::BTreeSet;
+
+impl Session {
+    pub(crate) fn round(&mut self, envelope: RoundEnvelope, effects: &mut Vec<Effect>) {
+        let RoundHeader { from, to, attempt, stage, round, .. } = envelope.header;
+        match self.running_as(from, attempt) {
+            Ok(running) if running.plan.quorum.contains(&to) => {
+                running.has_spoken(from, (stage, round));
+                let message = Box::new(ToParty::Round(envelope));
+                effects.push(Effect::Send { to, message });
+            }
+            Ok(_) => effects.push(Effect::Drop { from, cause: DropCause::NotAMember }),
+            Err(cause) => effects.push(Effect::Drop { from, cause }),
+        }
+    }
+
+    pub(crate) fn round_refused(
+        &mut self,
+        header: RoundHeader,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.running_as(header.to, header.attempt) {
+            Ok(_) => {
+                let failure = AttemptFailure {
+                    kind: FailureKind::Transport,
+                    guilty: BTreeSet::from([header.to]),
+                    detail: "a member had no room for a round message".into(),
+                };
+                self.attempt_failed(failure, now, effects);
+            }
+            Err(cause) => effects.push(Effect::Drop { from: header.to, cause }),
+        }
+    }
+
+    pub(crate) fn outcome(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+        outcome: AttemptOutcome,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        // A verified signature over the intent's payload is what the session is for, whichever
+        // attempt made it: a party may report it late, after a restart on either side.
+        if let AttemptOutcome::Signed(signature) = outcome
+            && self.ended().is_none()
+            && self.candidates.is_eligible(from)
+        {
+            self.signed(attempt, from, signature, effects);
+            return;
+        }
+        let running = match self.running_as(from, attempt) {
+            Ok(running) => running,
+            Err(cause) => {
+                // The party keeps an outcome until it hears that the session is over.
+                if self.ended().is_some() {
+                    effects.push(self.finished(from));
+                }
+                effects.push(Effect::Drop { from, cause });
+                return;
+            }
+        };
+        match outcome {
+            AttemptOutcome::Failed(mut failure) => {
+                // Blame is advisory: it decides who is left out of the next attempt, no more. A
+                // party that names nobody of the quorum has failed by itself.
+                failure.guilty.retain(|party| running.plan.quorum.contains(party));
+                if failure.guilty.is_empty() {
+                    failure.guilty.insert(from);
+                }
+                self.attempt_failed(failure, now, effects);
+            }
+            outcome @ (AttemptOutcome::Keygen { .. }
+            | AttemptOutcome::Aux { .. }
+            | AttemptOutcome::Signed(_)) => {
+                running.outcomes.insert(from, outcome);
+                if running.unreported().is_empty() {
+                    self.all_reported(effects);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn signed(
+        &mut self,
+        attempt: Attempt,
+        from: PartyId,
+        signature: Signature,
+        effects: &mut Vec<Effect>,
+    ) {
+        let signers = match &self.state {
+            State::Running(running) if running.plan.attempt == attempt => {
+                running.plan.quorum.clone()
+            }
+            State::Gathering(_) | State::Joining(_) | State::Running(_) | State::Ended(_) => self
+                .past
+                .iter()
+                .find(|past| past.attempt == attempt)
+                .map_or_else(|| BTreeSet::from([from]), |past| past.quorum.clone()),
+        };
+        let product = SessionProduct::Signature { signature, signers };
+        self.end(SessionEnd::Completed(product), effects);
+    }
+
+    /// Every member has reported a product: they must be one.
+    pub(crate) fn all_reported(&mut self, effects: &mut Vec<Effect>) {
+        let State::Running(running) = &self.state else {
+            return;
+        };
+        let mut outcomes = running.outcomes.values();
+        let first = outcomes.next();
+        let are_equal = outcomes.all(|outcome| Some(outcome) == first);
+        let end = match first {
+            Some(AttemptOutcome::Keygen { public_key, epoch, public_shares }) if are_equal => {
+                SessionEnd::Completed(SessionProduct::Key {
+                    public_key: public_key.clone(),
+                    epoch: *epoch,
+                    public_shares: public_shares.clone(),
+                })
+            }
+            Some(AttemptOutcome::Aux { aux_id }) if are_equal => {
+                SessionEnd::Completed(SessionProduct::Aux { aux_id: *aux_id })
+            }
+            Some(_) | None => SessionEnd::Failed(SessionFailure {
+                reason: FailureReason::ResultsDiffer,
+                parties: running.plan.quorum.clone(),
+                detail: "the members report different results of one attempt".into(),
+            }),
+        };
+        self.end(end, effects);
+    }
+
+    /// The running attempt, if `from` is a member of it and names it rightly.
+    pub(crate) fn running_as(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+    ) -> Result<&mut Running, DropCause> {
+        if attempt != self.attempt {
+            return Err(DropCause::OtherAttempt);
+        }
+        match &mut self.state {
+            State::Running(running) if running.plan.quorum.contains(&from) => Ok(running),
+            State::Running(_) => Err(DropCause::NotAMember),
+            State::Gathering(_) | State::Joining(_) | State::Ended(_) => Err(DropCause::OutOfPhase),
+        }
+    }
+}
+
+impl Running {
+    /// Notes that a member has spoken in a round: it is at least there, and nobody who reported
+    /// from that round or before lacks it any more.
+    fn has_spoken(&mut self, member: PartyId, at: (Stage, Round)) {
+        let position =
+            self.positions.entry(member).or_insert(Position { at, waiting_for: BTreeSet::new() });
+        position.at = position.at.max(at);
+        for other in self.positions.values_mut().filter(|other| other.at <= at) {
+            other.waiting_for.remove(&member);
+        }
+    }
+}

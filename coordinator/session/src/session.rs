@@ -1,0 +1,258 @@
+//! The machine.
+
+use crate::Millis;
+use crate::attempt::abort;
+use crate::effect::Effect;
+use crate::end::SessionEnd;
+use crate::event::Event;
+use crate::quorum::Candidates;
+use crate::record::{PastAttempt, Record};
+use crate::state::{Ended, Gathering, Position, State};
+use crate::status::{Phase, Status};
+use mpc_wire::{
+    AbortReason, Attempt, AttemptFailure, AuxId, FailureKind, Intent, PartyId, ToParty,
+};
+use std::collections::BTreeSet;
+
+/// What a session starts from.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What it is for.
+    pub intent: Intent,
+    /// The aux set that its attempts use, for schemes that need one.
+    pub aux_id: Option<AuxId>,
+    /// When it ends at the latest.
+    pub deadline: Millis,
+    /// The eligible parties that can be reached, the preferred first.
+    pub online: Vec<PartyId>,
+}
+
+/// One run that the coordinator supervises, from intent to end.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(crate) intent: Intent,
+    pub(crate) aux_id: Option<AuxId>,
+    pub(crate) deadline: Millis,
+    pub(crate) candidates: Candidates,
+    pub(crate) attempt: Attempt,
+    pub(crate) past: Vec<PastAttempt>,
+    pub(crate) state: State,
+}
+
+impl Session {
+    /// Opens a session. The first effect stores it; invitations follow if a quorum can be reached.
+    pub fn open(order: Order, now: Millis) -> (Self, Vec<Effect>) {
+        let mut session = Self::gathering(order, Attempt::default(), Vec::new());
+        let mut effects = Vec::new();
+        session.try_attempt(now, &mut effects);
+        if effects.is_empty() {
+            effects.push(session.persist());
+        }
+        (session, effects)
+    }
+
+    /// Takes up a session that was running when the process ended. Its last attempt is dead: the
+    /// next one has a higher number, and a party that joins it kills its runner of the old one.
+    pub fn restore(
+        record: Record,
+        deadline: Millis,
+        online: Vec<PartyId>,
+        now: Millis,
+    ) -> (Self, Vec<Effect>) {
+        let Record { intent, aux_id, attempt, quorum, mut past, end } = record;
+        if end.is_none() && !quorum.is_empty() {
+            past.push(PastAttempt {
+                attempt,
+                quorum,
+                kind: FailureKind::RunnerLost,
+                parties: BTreeSet::new(),
+                detail: "the coordinator was restarted".into(),
+            });
+        }
+        let mut session =
+            Self::gathering(Order { intent, aux_id, deadline, online }, attempt, past);
+        let mut effects = Vec::new();
+        match end {
+            Some(end) => session.state = State::Ended(Ended { end }),
+            None => session.try_attempt(now, &mut effects),
+        }
+        (session, effects)
+    }
+
+    /// Takes an event and says what is to be done.
+    pub fn handle(&mut self, event: Event, now: Millis) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Online(party) => {
+                self.candidates.set_online(party);
+                if matches!(self.state, State::Gathering(_)) {
+                    self.try_attempt(now, &mut effects);
+                }
+            }
+            Event::Offline(party) => self.offline(party, now, &mut effects),
+            Event::Joined { attempt, join } => self.joined(attempt, join, &mut effects),
+            Event::Declined { from, attempt, reason } => {
+                self.declined(from, attempt, reason, now, &mut effects);
+            }
+            Event::Round(envelope) => self.round(envelope, &mut effects),
+            Event::RoundRefused(header) => self.round_refused(header, now, &mut effects),
+            Event::Progress { from, attempt, stage, round, waiting_for } => {
+                match self.running_as(from, attempt) {
+                    Ok(running) => {
+                        let position = Position { at: (stage, round), waiting_for };
+                        running.positions.insert(from, position);
+                    }
+                    Err(cause) => effects.push(Effect::Drop { from, cause }),
+                }
+            }
+            Event::Outcome { from, attempt, outcome } => {
+                self.outcome(from, attempt, outcome.into_outcome(), now, &mut effects);
+            }
+            Event::Cancelled => self.end(SessionEnd::Cancelled, &mut effects),
+            Event::Tick => self.tick(now, &mut effects),
+        }
+        effects
+    }
+
+    /// When the machine wants its next [`Event::Tick`], at the latest.
+    pub fn wake_at(&self) -> Option<Millis> {
+        match &self.state {
+            State::Gathering(_) | State::Running(_) => Some(self.deadline),
+            State::Joining(joining) => Some(self.deadline.min(joining.patience_ends)),
+            State::Ended(_) => None,
+        }
+    }
+
+    /// What the session is for.
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// How the session ended, if it did.
+    pub fn ended(&self) -> Option<&SessionEnd> {
+        match &self.state {
+            State::Ended(ended) => Some(&ended.end),
+            State::Gathering(_) | State::Joining(_) | State::Running(_) => None,
+        }
+    }
+
+    /// Where the session stands.
+    pub fn status(&self) -> Status {
+        let (phase, quorum, waiting_for, position) = match &self.state {
+            State::Gathering(_) => {
+                (Phase::WaitingForParties, BTreeSet::new(), self.candidates.missing(), None)
+            }
+            State::Joining(joining) => {
+                (Phase::Joining, joining.plan.quorum.clone(), joining.missing(), None)
+            }
+            State::Running(running) => (
+                Phase::Running,
+                running.plan.quorum.clone(),
+                running.waiting_for(),
+                running.hindmost(),
+            ),
+            State::Ended(_) => (Phase::Ended, BTreeSet::new(), BTreeSet::new(), None),
+        };
+        Status { phase, attempt: self.attempt, quorum, waiting_for, position }
+    }
+
+    /// The session as it is to be stored.
+    pub fn record(&self) -> Record {
+        Record {
+            intent: self.intent.clone(),
+            aux_id: self.aux_id,
+            attempt: self.attempt,
+            quorum: self.status().quorum,
+            past: self.past.clone(),
+            end: self.ended().cloned(),
+        }
+    }
+
+    fn gathering(order: Order, attempt: Attempt, past: Vec<PastAttempt>) -> Self {
+        let Order { intent, aux_id, deadline, online } = order;
+        let candidates = Candidates::new(intent.eligible.clone(), online);
+        let state = State::Gathering(Gathering);
+        Self { intent, aux_id, deadline, candidates, attempt, past, state }
+    }
+
+    pub(crate) fn persist(&self) -> Effect {
+        Effect::Persist(Box::new(self.record()))
+    }
+
+    fn offline(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        self.candidates.set_offline(party);
+        let is_needed = match &self.state {
+            State::Joining(joining) => joining.plan.quorum.contains(&party),
+            State::Running(running) => running.unreported().contains(&party),
+            State::Gathering(_) | State::Ended(_) => false,
+        };
+        if is_needed {
+            let failure = AttemptFailure {
+                kind: FailureKind::PeerMissing,
+                guilty: BTreeSet::from([party]),
+                detail: "a member lost its connection".into(),
+            };
+            self.attempt_failed(failure, now, effects);
+        }
+    }
+
+    fn tick(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        if self.ended().is_some() {
+            return;
+        }
+        if now >= self.deadline {
+            let waiting_for = self.status().waiting_for;
+            self.end(SessionEnd::Expired { waiting_for }, effects);
+            return;
+        }
+        if let State::Joining(joining) = &self.state
+            && now >= joining.patience_ends
+        {
+            let failure = AttemptFailure {
+                kind: FailureKind::PeerMissing,
+                guilty: joining.missing(),
+                detail: "members did not join in time".into(),
+            };
+            self.attempt_failed(failure, now, effects);
+        }
+    }
+
+    /// Ends the session: stored first, then told to the requester and to every party that may
+    /// hold something for it.
+    pub(crate) fn end(&mut self, end: SessionEnd, effects: &mut Vec<Effect>) {
+        let abort_reason = match &end {
+            SessionEnd::Completed(_) => None,
+            SessionEnd::Failed(_) => Some(AbortReason::Failed),
+            SessionEnd::Cancelled => Some(AbortReason::Cancelled),
+            SessionEnd::Expired { .. } => Some(AbortReason::Expired),
+        };
+        let plan =
+            match std::mem::replace(&mut self.state, State::Ended(Ended { end: end.clone() })) {
+                State::Ended(ended) => {
+                    self.state = State::Ended(ended);
+                    return;
+                }
+                State::Gathering(_) => None,
+                State::Joining(joining) => Some(joining.plan),
+                State::Running(running) => Some(running.plan),
+            };
+        effects.push(self.persist());
+        effects.push(Effect::End(end));
+        if let (Some(plan), Some(reason)) = (&plan, abort_reason) {
+            effects.extend(abort(plan, reason));
+        }
+        let invited: BTreeSet<_> = self
+            .past
+            .iter()
+            .flat_map(|past| &past.quorum)
+            .chain(plan.iter().flat_map(|p| &p.quorum))
+            .copied()
+            .collect();
+        effects.extend(invited.into_iter().map(|party| self.finished(party)));
+    }
+
+    pub(crate) fn finished(&self, to: PartyId) -> Effect {
+        let message = Box::new(ToParty::Finished { session: self.intent.session });
+        Effect::Send { to, message }
+    }
+}

@@ -1,0 +1,245 @@
+//! The facts that a party holds about one session.
+
+use crate::event::Now;
+use crate::inbox::Inbox;
+use crate::join::PreparedJoin;
+use crate::limits::{GRACE, MAX_OPEN_ATTEMPTS};
+use crate::record::{Record, StoredConsent, StoredProgress};
+use mpc_wire::{
+    Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, DeclineReason, FailureKind, Intent,
+    IntentHash, PartyId, PlanHash, SignedJoin, VerifiedJoin,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All facts about one session. Facts are only ever added, until the session is over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Entry {
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) consent: Consent,
+    /// Attempts up to this one are dead.
+    pub(crate) floor: Attempt,
+    /// What is known of the attempts above the floor.
+    pub(crate) attempts: BTreeMap<Attempt, AttemptFacts>,
+    /// How the newest launched attempt ended, until that is acknowledged.
+    pub(crate) outcome: Option<(Attempt, AttemptOutcome)>,
+    pub(crate) life: Life,
+}
+
+/// What the session is for, once that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Purpose {
+    pub(crate) intent: Intent,
+    pub(crate) hash: IntentHash,
+    /// When the intent expires, on the monotonic clock.
+    pub(crate) deadline: u64,
+}
+
+impl Purpose {
+    pub(crate) fn new(intent: Intent, now: Now) -> Self {
+        let left = intent.expires_at.0.saturating_sub(now.wall.0);
+        let deadline = now.monotonic.saturating_add(left);
+        Self { hash: intent.hash(), intent, deadline }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Consent {
+    Unasked,
+    Asked,
+    Given(StoredConsent),
+    Refused(DeclineReason),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Life {
+    /// Only early messages are known; they wait until then for what they belong to.
+    Orphan { until: u64 },
+    /// Under way.
+    Live,
+    /// Over, and remembered until then.
+    Over { until: u64 },
+}
+
+/// What is known of one attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct AttemptFacts {
+    pub(crate) plan: Option<(AttemptPlan, PlanHash)>,
+    pub(crate) joining: Joining,
+    /// The `Started` messages seen while it was not launched; at most one can be the right one.
+    pub(crate) starts: Vec<Vec<VerifiedJoin>>,
+    pub(crate) inbox: Inbox,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Joining {
+    #[default]
+    Not,
+    Joined(PreparedJoin),
+    Launched(SignedJoin),
+}
+
+impl Entry {
+    pub(crate) fn new(life: Life) -> Self {
+        Self {
+            purpose: None,
+            consent: Consent::Unasked,
+            floor: Attempt::default(),
+            attempts: BTreeMap::new(),
+            outcome: None,
+            life,
+        }
+    }
+
+    /// Takes up a stored session. A launched attempt has lost its runner with the process: it
+    /// ends here, so that the coordinator hears of it.
+    pub(crate) fn restore(record: Record, now: Now) -> Self {
+        let mut entry = Self::new(Life::Live);
+        entry.purpose = Some(Purpose::new(record.intent, now));
+        entry.consent = Consent::Given(record.consent);
+        entry.floor = record.floor;
+        match record.progress {
+            StoredProgress::Idle => {}
+            StoredProgress::Joined { plan, prepared } => {
+                entry.attempts.insert(
+                    plan.attempt,
+                    AttemptFacts {
+                        plan: Some((plan.clone(), plan.hash())),
+                        joining: Joining::Joined(prepared),
+                        ..AttemptFacts::default()
+                    },
+                );
+            }
+            StoredProgress::Launched { plan, join: _ } => {
+                entry.floor = entry.floor.max(plan.attempt);
+                entry.outcome = Some((plan.attempt, runner_lost()));
+            }
+            StoredProgress::Ended { attempt, outcome } => {
+                entry.floor = entry.floor.max(attempt);
+                entry.outcome = Some((attempt, outcome));
+            }
+            StoredProgress::Over => entry.set_over(now),
+        }
+        entry
+    }
+
+    /// The session as it is to be stored; none while its purpose or consent is open.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let intent = self.purpose.as_ref()?.intent.clone();
+        let consent = match &self.consent {
+            Consent::Given(consent) => *consent,
+            // A session that ends before anybody consented is stored as over, and only so.
+            Consent::Unasked | Consent::Asked | Consent::Refused(_) => StoredConsent::Approved,
+        };
+        Some(Record { intent, consent, floor: self.floor, progress: self.progress() })
+    }
+
+    fn progress(&self) -> StoredProgress {
+        if matches!(self.life, Life::Over { .. }) {
+            return StoredProgress::Over;
+        }
+        for facts in self.attempts.values().rev() {
+            match (&facts.joining, &facts.plan) {
+                (Joining::Joined(prepared), Some((plan, _))) => {
+                    return StoredProgress::Joined {
+                        plan: plan.clone(),
+                        prepared: prepared.clone(),
+                    };
+                }
+                (Joining::Launched(join), Some((plan, _))) => {
+                    return StoredProgress::Launched { plan: plan.clone(), join: join.clone() };
+                }
+                (Joining::Not | Joining::Joined(_) | Joining::Launched(_), _) => {}
+            }
+        }
+        match &self.outcome {
+            Some((attempt, outcome)) => {
+                StoredProgress::Ended { attempt: *attempt, outcome: outcome.clone() }
+            }
+            None => StoredProgress::Idle,
+        }
+    }
+
+    /// The facts of an attempt, new ones if there is room for them; none if the attempt is dead.
+    pub(crate) fn attempt_mut(&mut self, attempt: Attempt) -> Option<&mut AttemptFacts> {
+        if attempt <= self.floor {
+            return None;
+        }
+        if !self.attempts.contains_key(&attempt) && self.attempts.len() >= MAX_OPEN_ATTEMPTS {
+            // Make room by giving up the lowest attempt that the party has not joined, if it is
+            // older: the newest plan wins.
+            let lowest = self
+                .attempts
+                .iter()
+                .find(|(_, facts)| facts.joining == Joining::Not)
+                .map(|(lowest, _)| *lowest);
+            match lowest {
+                Some(lowest) if lowest < attempt => self.attempts.remove(&lowest),
+                Some(_) | None => return None,
+            };
+        }
+        Some(self.attempts.entry(attempt).or_default())
+    }
+
+    /// Lets every attempt up to this one die. Returns the launched one among them, whose runner
+    /// has to be stopped.
+    pub(crate) fn kill_up_to(&mut self, attempt: Attempt) -> Option<Attempt> {
+        let newer = self.attempts.split_off(&attempt.next());
+        let dead = std::mem::replace(&mut self.attempts, newer);
+        self.floor = self.floor.max(attempt);
+        dead.into_iter()
+            .find(|(_, facts)| matches!(facts.joining, Joining::Launched(_)))
+            .map(|(attempt, _)| attempt)
+    }
+
+    /// The attempt that was launched and has not ended.
+    pub(crate) fn launched(&self) -> Option<Attempt> {
+        self.attempts
+            .iter()
+            .find(|(_, facts)| matches!(facts.joining, Joining::Launched(_)))
+            .map(|(attempt, _)| *attempt)
+    }
+
+    /// Whether the party has done something that a restart must not undo.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self.consent, Consent::Given(_)) || matches!(self.life, Life::Over { .. })
+    }
+
+    /// Ends the session: everything goes but its name, which stays known for a while, at least
+    /// until the intent can no longer be used again.
+    pub(crate) fn set_over(&mut self, now: Now) {
+        let deadline = self.purpose.as_ref().map_or(0, |purpose| purpose.deadline);
+        self.attempts.clear();
+        self.outcome = None;
+        self.life = Life::Over { until: deadline.max(now.monotonic.saturating_add(GRACE)) };
+    }
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.attempts.values().map(|facts| facts.inbox.held_bytes()).sum()
+    }
+}
+
+impl AttemptFacts {
+    /// The `Started` that fits the plan and the party's own join, as joins by member.
+    pub(crate) fn matching_start(&self) -> Option<BTreeMap<PartyId, VerifiedJoin>> {
+        let (plan, plan_hash) = self.plan.as_ref()?;
+        let Joining::Joined(own) = &self.joining else { return None };
+        self.starts.iter().find_map(|joins| {
+            let by_member: BTreeMap<_, _> =
+                joins.iter().map(|join| (join.member(), join.clone())).collect();
+            let members: BTreeSet<_> = by_member.keys().copied().collect();
+            let fits = joins.len() == plan.quorum.len()
+                && members == plan.quorum
+                && joins.iter().all(|join| join.plan_hash() == *plan_hash)
+                && by_member.get(&own.join.member).map(VerifiedJoin::as_join) == Some(&own.join);
+            fits.then_some(by_member)
+        })
+    }
+}
+
+fn runner_lost() -> AttemptOutcome {
+    AttemptOutcome::Failed(AttemptFailure {
+        kind: FailureKind::RunnerLost,
+        guilty: BTreeSet::new(),
+        detail: "the party was restarted while the attempt ran".into(),
+    })
+}

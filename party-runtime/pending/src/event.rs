@@ -1,0 +1,75 @@
+//! What goes into the machine.
+
+use crate::record::Record;
+use mpc_wire::{
+    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, RoundEnvelope, SessionId,
+    UnixMillis, VerifiedJoin,
+};
+
+/// The time, on both clocks. Deadlines run on the monotonic one; the wall clock only says, once,
+/// how much of an intent's life is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic milliseconds; only differences have a meaning.
+    pub monotonic: u64,
+    /// Wall clock.
+    pub wall: UnixMillis,
+}
+
+/// Something happened. The variants may come in any order and any number of times.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A local caller wants this session. Its request leaves only after this is stored.
+    Intend(Intent),
+    /// The coordinator invites the party to an attempt.
+    Invited {
+        /// What the session is for.
+        intent: Intent,
+        /// The attempt.
+        plan: AttemptPlan,
+    },
+    /// Policy, or a person, accepts the session.
+    Approved(SessionId),
+    /// Policy, or a person, refuses the session.
+    Refused {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: DeclineReason,
+    },
+    /// Every member has joined the attempt.
+    Started {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The joins, each with a valid signature.
+        joins: Vec<VerifiedJoin>,
+    },
+    /// A round message has come, perhaps before the attempt has started here.
+    RoundMessage(RoundEnvelope),
+    /// The attempt's runner in this party has ended.
+    RunnerEnded {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: Attempt,
+        /// How.
+        outcome: AttemptOutcome,
+    },
+    /// An attempt is over without a result.
+    Aborted {
+        /// The session.
+        session: SessionId,
+        /// The attempt, and with it every lower one.
+        attempt: Attempt,
+    },
+    /// The session is over and its outcome stored: this also acknowledges the party's outcome.
+    Finished(SessionId),
+    /// The way to the coordinator is open (again): what it may have missed is sent again.
+    Connected,
+    /// Time has passed.
+    Tick,
+    /// The process has started and found this in its store.
+    Restored(Vec<Record>),
+}

@@ -1,0 +1,34 @@
+//! The machine's bounds, each with its reason.
+
+/// Sessions that a party carries at once; beyond it invitations are declined as overload. Each
+/// costs some kilobytes, and no party's CPUs serve more at once.
+pub const MAX_SESSIONS: usize = 4_096;
+
+/// Sessions of which only early messages are known. They come from a coordinator, in the few
+/// milliseconds before the invitation: more of them are a fault or an attack.
+pub const MAX_ORPHANS: usize = 256;
+
+/// How long, in milliseconds, early messages wait for the invitation they belong to.
+pub const ORPHAN_PATIENCE: u64 = 30_000;
+
+/// Attempts of one session whose facts are kept at once: the joined one and those that may
+/// supersede it.
+pub const MAX_OPEN_ATTEMPTS: usize = 3;
+
+/// `Started` messages kept for one attempt before the party has joined it. An honest coordinator
+/// sends one, perhaps twice.
+pub const MAX_EARLY_STARTS: usize = 4;
+
+/// Round messages held for one sender of one attempt: several times the rounds of any protocol.
+pub const MAX_HELD_MESSAGES: usize = 64;
+
+/// Bytes of round messages held for one session: the first round of a full set of parties at
+/// AuxGen's size.
+pub const MAX_HELD_BYTES: usize = 4 << 20;
+
+/// Bytes of round messages held in all.
+pub const MAX_HELD_BYTES_IN_ALL: usize = 64 << 20;
+
+/// How long, in milliseconds, a session that is over is remembered at least, so that stragglers
+/// of it are recognised. Its id and request stay known until the intent has expired in any case.
+pub const GRACE: u64 = 60_000;
