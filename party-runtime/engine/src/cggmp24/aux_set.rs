@@ -1,0 +1,33 @@
+//! An aux set: Paillier and ring-Pedersen parameters of all members (CGGMP'24, figure 6).
+
+use super::rounds::{Cast, Rounds};
+use super::session::{AuxInfo, Seat, Verifier, local_failure, verifiers};
+use super::stored::{aux_id, store};
+use super::{ONLY_STAGE, OneStage, Params};
+use crate::engine::{Engine, Product, RunContext};
+use crate::failure::EngineFailure;
+use mpc_wire::PartyId;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use synedrion::{AuxGen, AuxGenProtocol};
+
+pub(crate) fn engine(context: &RunContext) -> Box<dyn Engine> {
+    let (me, members) = (context.me(), context.members());
+    let seat = Seat::new(context, ONLY_STAGE);
+    let rounds = Rounds::new(Cast::symmetric(ONLY_STAGE, &members, me));
+    let ids = verifiers(&members);
+    OneStage::<AuxGenProtocol<Params, Verifier>>::engine(
+        rounds,
+        Box::new(move || seat.open(AuxGen::new(ids).map_err(local_failure)?)),
+        Arc::new(move |aux| product(&aux, me, &members)),
+    )
+}
+
+fn product(
+    aux: &AuxInfo,
+    me: PartyId,
+    members: &BTreeSet<PartyId>,
+) -> Result<Product, EngineFailure> {
+    let secret = store(aux, members.len())?;
+    Ok(Product::Aux { aux_id: aux_id(&secret, me, members)?, secret })
+}
