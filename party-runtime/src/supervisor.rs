@@ -1,0 +1,148 @@
+//! Keeps a party's actors alive: makes them by a factory, hears of a death through a drop guard,
+//! counts it and answers with fresh actors that begin from the store.
+
+use crate::link::{GatewayAddress, Link};
+use crate::pending_actor::{Caller, PendingActor, Request};
+use crate::runner::Runners;
+use crate::vault::Vault;
+use actix::prelude::*;
+use mpc_wire::Intent;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Pause before fresh actors are made, so that a store which stays away is not hammered.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
+
+/// Says that its actor is gone, however that came.
+pub(crate) struct DeathNotice {
+    supervisor: Recipient<Death>,
+    generation: u64,
+}
+
+/// An actor of this generation is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Death {
+    generation: u64,
+    panicked: bool,
+}
+
+impl Drop for DeathNotice {
+    fn drop(&mut self) {
+        let death = Death { generation: self.generation, panicked: std::thread::panicking() };
+        if let Err(error) = self.supervisor.try_send(death) {
+            tracing::debug!(%error, "an actor ended after its supervisor");
+        }
+    }
+}
+
+/// Makes the party's actors.
+pub(crate) struct Factory {
+    pub(crate) vault: Vault,
+    pub(crate) runners: Rc<dyn Runners>,
+    pub(crate) gateway: GatewayAddress,
+    pub(crate) label: String,
+}
+
+/// The supervisor of one party.
+pub(crate) struct Supervisor {
+    factory: Factory,
+    family: Option<Family>,
+    generation: u64,
+}
+
+/// The actors of one generation. The link serves one pending actor and goes with it.
+struct Family {
+    pending: Addr<PendingActor>,
+    link: Addr<Link>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(factory: Factory) -> Self {
+        Self { factory, family: None, generation: 0 }
+    }
+
+    fn make_family(&mut self, ctx: &mut Context<Self>) {
+        self.generation += 1;
+        let notice =
+            DeathNotice { supervisor: ctx.address().recipient(), generation: self.generation };
+        let Factory { vault, runners, gateway, label } = &self.factory;
+        let pending = PendingActor::new(vault.clone(), Rc::clone(runners), notice).start();
+        let identity = vault.identity().clone();
+        let link = Link::new(gateway.clone(), label.clone(), identity, pending.clone()).start();
+        self.family = Some(Family { pending, link });
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.make_family(ctx);
+    }
+}
+
+impl Handler<Death> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, death: Death, ctx: &mut Self::Context) {
+        if death.generation != self.generation {
+            return;
+        }
+        let party = self.factory.vault.party();
+        tracing::error!(%party, panicked = death.panicked, deaths = self.generation, "the pending actor died");
+        if let Some(family) = self.family.take() {
+            stop_link(&family.link);
+        }
+        ctx.run_later(RESTART_PAUSE, Self::make_family);
+    }
+}
+
+/// Ends the party's actors.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop;
+
+impl Handler<Stop> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        if let Some(family) = self.family.take() {
+            stop_link(&family.link);
+            if let Err(error) = family.pending.try_send(crate::pending_actor::Stop) {
+                tracing::warn!(%error, "the pending actor did not take its stop");
+            }
+        }
+        ctx.stop();
+    }
+}
+
+fn stop_link(link: &Addr<Link>) {
+    if let Err(error) = link.try_send(crate::link::Stop) {
+        tracing::warn!(%error, "the link did not take its stop");
+    }
+}
+
+/// A local caller wants a session.
+#[derive(Message)]
+#[rtype(result = "Result<(), NotRunning>")]
+pub(crate) struct Submit {
+    pub(crate) intent: Intent,
+    pub(crate) caller: Caller,
+}
+
+/// The party's actors are being made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotRunning;
+
+impl Handler<Submit> for Supervisor {
+    type Result = ResponseFuture<Result<(), NotRunning>>;
+
+    fn handle(&mut self, Submit { intent, caller }: Submit, _: &mut Self::Context) -> Self::Result {
+        let pending = self.family.as_ref().map(|family| family.pending.clone());
+        Box::pin(async move {
+            let pending = pending.ok_or(NotRunning)?;
+            pending.send(Request { intent, caller }).await.map_err(|_| NotRunning)
+        })
+    }
+}
