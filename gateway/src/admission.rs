@@ -1,0 +1,211 @@
+//! Who gets a seat: the caps on sockets, and the list of all connections that have one.
+//!
+//! A seat lasts as long as its socket, longer than the connection's actor: a socket that lingers
+//! still costs descriptors and memory, and is still under the watchdog's eye.
+
+use crate::config::GatewayConfig;
+use crate::link::{ConnectionId, Link, Overdue};
+use crate::stats::Stats;
+use socket2::Socket;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// Why there is no seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoSeat {
+    #[error("the gateway has all the connections it can carry: come again later")]
+    Full,
+    #[error("too many connections from this address: close some first")]
+    AddressFull,
+    #[error("the gateway goes away: connect elsewhere or later")]
+    GoingAway,
+}
+
+#[derive(Debug)]
+pub(crate) struct Admission {
+    max: usize,
+    max_per_ip: usize,
+    room: Mutex<Room>,
+    freed: Notify,
+}
+
+#[derive(Debug)]
+struct Room {
+    door: Door,
+    last_id: u64,
+    links: BTreeMap<ConnectionId, Arc<Link>>,
+    per_ip: BTreeMap<IpAddr, usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Open,
+    Closed,
+}
+
+impl Admission {
+    pub(crate) fn new(config: &GatewayConfig) -> Self {
+        Self {
+            max: config.max_connections,
+            max_per_ip: config.max_connections_per_ip,
+            room: Mutex::new(Room {
+                door: Door::Open,
+                last_id: 0,
+                links: BTreeMap::new(),
+                per_ip: BTreeMap::new(),
+            }),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Gives a seat to a socket, until the seat is dropped.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        socket: Weak<Socket>,
+        now: Instant,
+    ) -> Result<Seat, NoSeat> {
+        let mut room = self.room();
+        if room.door == Door::Closed {
+            return Err(NoSeat::GoingAway);
+        }
+        if room.links.len() >= self.max {
+            return Err(NoSeat::Full);
+        }
+        let taken = room.per_ip.entry(ip).or_default();
+        if *taken >= self.max_per_ip {
+            return Err(NoSeat::AddressFull);
+        }
+        *taken += 1;
+        room.last_id += 1;
+        let link = Arc::new(Link::new(ConnectionId(room.last_id), ip, socket, now));
+        room.links.insert(link.id, Arc::clone(&link));
+        Ok(Seat { admission: Arc::clone(self), link })
+    }
+
+    /// Gives no more seats.
+    pub(crate) fn close(&self) {
+        self.room().door = Door::Closed;
+    }
+
+    /// Cuts every connection that has missed a deadline.
+    pub(crate) fn cut_overdue(&self, now: Instant, config: &GatewayConfig, stats: &Stats) {
+        for link in self.links() {
+            let Some(overdue) = link.overdue(now, &config.timings) else {
+                continue;
+            };
+            tracing::info!(connection = link.id.0, reason = %overdue, "connection cut");
+            stats.cut.increment();
+            if overdue == Overdue::Slow {
+                stats.slow_consumers.increment();
+            }
+            link.close(now);
+            link.cut();
+        }
+    }
+
+    /// Cuts every connection.
+    pub(crate) fn cut_all(&self, now: Instant) {
+        for link in self.links() {
+            link.close(now);
+            link.cut();
+        }
+    }
+
+    /// Waits until every seat is free.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            // Made before the look, so that a seat freed right after it is not missed.
+            let freed = self.freed.notified();
+            if self.room().links.is_empty() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    // A copy, so that nobody in want of a seat waits for system calls.
+    fn links(&self) -> Vec<Arc<Link>> {
+        self.room().links.values().cloned().collect()
+    }
+
+    fn leave(&self, link: &Link) {
+        let mut room = self.room();
+        room.links.remove(&link.id);
+        if let Some(taken) = room.per_ip.get_mut(&link.ip) {
+            *taken -= 1;
+            if *taken == 0 {
+                room.per_ip.remove(&link.ip);
+            }
+        }
+        drop(room);
+        self.freed.notify_one();
+    }
+
+    // Every change under this lock is a few map operations on plain keys, which do not panic.
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket's place; dropped together with the socket.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    admission: Arc<Admission>,
+    pub(crate) link: Arc<Link>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.admission.leave(&self.link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+
+    fn admission(max: usize, max_per_ip: usize) -> Arc<Admission> {
+        let mut config = GatewayConfig::new(([127, 0, 0, 1], 0).into(), "test");
+        config.max_connections = max;
+        config.max_connections_per_ip = max_per_ip;
+        Arc::new(Admission::new(&config))
+    }
+
+    fn admit(admission: &Arc<Admission>, ip: IpAddr) -> Result<Seat, NoSeat> {
+        admission.admit(ip, Weak::new(), Instant::now())
+    }
+
+    #[test]
+    fn caps_hold_in_all_and_per_address_and_seats_come_back() {
+        let admission = admission(3, 2);
+        let first = admit(&admission, HERE).unwrap();
+        let _second = admit(&admission, HERE).unwrap();
+        assert_eq!(admit(&admission, HERE).unwrap_err(), NoSeat::AddressFull);
+        let _third = admit(&admission, THERE).unwrap();
+        assert_eq!(admit(&admission, THERE).unwrap_err(), NoSeat::Full);
+        drop(first);
+        admit(&admission, HERE).unwrap();
+    }
+
+    #[test]
+    fn a_closed_door_admits_nobody() {
+        let admission = admission(3, 3);
+        admission.close();
+        assert_eq!(admit(&admission, HERE).unwrap_err(), NoSeat::GoingAway);
+    }
+
+    #[test]
+    fn an_address_without_seats_leaves_no_trace() {
+        let admission = admission(3, 1);
+        drop(admit(&admission, HERE).unwrap());
+        drop(admit(&admission, THERE).unwrap());
+        assert!(admission.room().per_ip.is_empty());
+    }
+}

@@ -1,0 +1,39 @@
+//! The post office: a WebSocket endpoint that moves envelopes between parties and coordinator and
+//! opens none.
+//!
+//! A party connects to [`CONNECT_PATH`], proves its identity, and is then reachable: what it says
+//! goes up as [`mpc_wire::Uplink`], what the coordinator says goes down as [`mpc_wire::Downlink`],
+//! both over bounded channels. Delivery is end to end between parties; the gateway may die at any
+//! time and promises only order: for every party `Online`, then its messages as they came, then
+//! `Offline`. A party that connects anew is announced by another `Online`, with no `Offline`
+//! between, and nothing of its old connection follows that.
+//!
+//! Reading order, along the way of a message:
+//! - `config`, `roster`: what the composition gives;
+//! - `server`: HTTP, start and graceful stop; `admission`: who gets a seat;
+//! - `socket`: the connection actor, one a socket; `gate`: what it reads, one frame at a time;
+//!   `handshake`, `envelope`: what it makes of a frame; `farewell`: every reason to close;
+//! - `link`: what others know of a connection, and how they close it when its actor cannot;
+//! - `router`: which connection is a party's; `presence`: what the coordinator was told of it;
+//! - `supervisor`: keeps a router alive; `office`: what all of these share; `stats`: what ops count.
+
+mod admission;
+mod config;
+mod envelope;
+mod farewell;
+mod gate;
+mod handshake;
+mod link;
+mod office;
+mod presence;
+mod roster;
+mod router;
+mod server;
+mod socket;
+mod stats;
+mod supervisor;
+
+pub use config::{GatewayConfig, Timings};
+pub use roster::{Roster, RosterUnavailable};
+pub use server::{CONNECT_PATH, Gateway, GatewayError, HEALTH_PATH, start};
+pub use stats::{Counter, Stats};
