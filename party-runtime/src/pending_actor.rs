@@ -64,6 +64,16 @@ pub(crate) struct Caller {
     pub(crate) outcome: oneshot::Sender<AttemptOutcome>,
 }
 
+impl Caller {
+    /// Hands over the outcome. It may overtake the coordinator's answer, which it then implies.
+    fn tell(self, session: SessionId, outcome: AttemptOutcome) {
+        let unheard_answer = self.accepted.is_some_and(|accepted| accepted.send(Ok(())).is_err());
+        if self.outcome.send(outcome).is_err() || unheard_answer {
+            tracing::debug!(%session, "the caller did not wait for the outcome");
+        }
+    }
+}
+
 /// The actor.
 pub(crate) struct PendingActor {
     vault: Vault,
@@ -238,10 +248,8 @@ impl PendingActor {
             | AttemptOutcome::Aux { .. }
             | AttemptOutcome::Signed(_) => {
                 tracing::info!(%session, %attempt, "attempt completed");
-                if let Some(caller) = self.callers.remove(&session)
-                    && caller.outcome.send(outcome.clone()).is_err()
-                {
-                    tracing::debug!(%session, "the caller did not wait for the outcome");
+                if let Some(caller) = self.callers.remove(&session) {
+                    caller.tell(session, outcome.clone());
                 }
             }
         }

@@ -85,7 +85,10 @@ async fn a_moved_swapped_or_altered_row_is_refused() {
     let (first, second) = (AccountId::generate(), AccountId::generate());
     let alterations = [
         format!("update sealed_records set epoch = 2 where name = '{first}'"),
-        format!("update sealed_records set name = '{}' where name = '{first}'", AccountId::generate()),
+        format!(
+            "update sealed_records set name = '{}' where name = '{first}'",
+            AccountId::generate()
+        ),
         "update sealed_records set kind = 'aux' where kind = 'share'".to_owned(),
         format!(
             "update sealed_records set sealed = (select sealed from sealed_records where name = \

@@ -56,6 +56,9 @@ pub(crate) enum Life {
     Orphan { until: u64 },
     /// Under way.
     Live,
+    /// Finished for the coordinator, which has what it wants from another member. The runner here
+    /// may end what it is doing: a local caller may wait for its outcome.
+    Finishing,
     /// Over, and remembered until then.
     Over { until: u64 },
 }
@@ -197,6 +200,11 @@ impl Entry {
             .iter()
             .find(|(_, facts)| matches!(facts.joining, Joining::Launched(_)))
             .map(|(attempt, _)| *attempt)
+    }
+
+    /// Whether the session has begun and is not over.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.life, Life::Live | Life::Finishing)
     }
 
     /// Whether the party has done something that a restart must not undo.

@@ -64,7 +64,8 @@ pub enum Event {
         /// The attempt, and with it every lower one.
         attempt: Attempt,
     },
-    /// The session is over and its outcome stored: this also acknowledges the party's outcome.
+    /// The session is over for the coordinator and its outcome stored: this also acknowledges the
+    /// party's outcome. A runner that is still at work may end by itself.
     Finished(SessionId),
     /// The way to the coordinator is open (again): what it may have missed is sent again.
     Connected,

@@ -53,10 +53,10 @@ impl Pending {
                 self.round_message(envelope, now, joiner, &mut effects);
             }
             Event::RunnerEnded { session, attempt, outcome } => {
-                self.runner_ended(session, attempt, outcome, &mut effects);
+                self.runner_ended(session, attempt, outcome, now, &mut effects);
             }
             Event::Aborted { session, attempt } => self.aborted(session, attempt, &mut effects),
-            Event::Finished(session) => self.over(session, now, &mut effects),
+            Event::Finished(session) => self.finished(session, now, &mut effects),
             Event::Connected => self.connected(&mut effects),
             Event::Tick => self.tick(now, &mut effects),
             Event::Restored(records) => self.restored(records, now, joiner, &mut effects),
@@ -66,7 +66,7 @@ impl Pending {
 
     /// How many sessions are under way.
     pub fn live(&self) -> usize {
-        self.entries.values().filter(|entry| entry.life == Life::Live).count()
+        self.entries.values().filter(|entry| entry.is_under_way()).count()
     }
 
     /// How many sessions are known at all, with those that are over or known by early messages.
@@ -168,7 +168,9 @@ impl Pending {
             return Err(DeclineReason::RequestReused);
         }
         match self.entries.get(&intent.session) {
-            Some(Entry { life: Life::Over { .. }, .. }) => Err(DeclineReason::Expired),
+            Some(Entry { life: Life::Over { .. } | Life::Finishing, .. }) => {
+                Err(DeclineReason::Expired)
+            }
             Some(Entry { purpose: Some(purpose), .. }) if purpose.hash != intent.hash() => {
                 Err(DeclineReason::IntentMismatch)
             }
@@ -274,11 +276,19 @@ impl Pending {
         session: SessionId,
         attempt: Attempt,
         outcome: AttemptOutcome,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         match self.entries.get_mut(&session) {
             Some(entry) if entry.launched() == Some(attempt) => {
                 entry.kill_up_to(attempt);
+                if entry.life == Life::Finishing {
+                    entry.set_over(now);
+                    persist(entry, effects);
+                    effects.push(Effect::Report { session, attempt, outcome: Box::new(outcome) });
+                    effects.push(Effect::Over(session));
+                    return;
+                }
                 entry.outcome = Some((attempt, outcome.clone()));
                 // The outcome is durable before it is told: it can be told again.
                 persist(entry, effects);
@@ -304,9 +314,20 @@ impl Pending {
         persist(entry, effects);
     }
 
+    /// The coordinator is done with the session. A runner that is still at work may end by itself.
+    fn finished(&mut self, session: SessionId, now: Now, effects: &mut Vec<Effect>) {
+        match self.entries.get_mut(&session) {
+            Some(entry) if entry.life == Life::Live && entry.launched().is_some() => {
+                entry.life = Life::Finishing;
+            }
+            Some(entry) if entry.life == Life::Live => self.over(session, now, effects),
+            Some(_) | None => effects.push(Effect::Drop { session, cause: DropCause::NoSession }),
+        }
+    }
+
     fn over(&mut self, session: SessionId, now: Now, effects: &mut Vec<Effect>) {
         match self.entries.get_mut(&session) {
-            Some(entry) if entry.life == Life::Live => {
+            Some(entry) if entry.is_under_way() => {
                 let running = entry.launched();
                 let was_stored = entry.is_stored();
                 entry.set_over(now);
@@ -346,7 +367,9 @@ impl Pending {
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let is_expired = |entry: &Entry| match &entry.life {
-            Life::Live => entry.purpose.as_ref().is_some_and(|p| p.deadline <= now.monotonic),
+            Life::Live | Life::Finishing => {
+                entry.purpose.as_ref().is_some_and(|p| p.deadline <= now.monotonic)
+            }
             Life::Orphan { .. } | Life::Over { .. } => false,
         };
         let expired: Vec<_> = self
@@ -357,7 +380,7 @@ impl Pending {
             .collect();
         expired.into_iter().for_each(|session| self.over(session, now, effects));
         self.entries.retain(|session, entry| match entry.life {
-            Life::Live => true,
+            Life::Live | Life::Finishing => true,
             Life::Orphan { until } => until > now.monotonic,
             Life::Over { until } if until > now.monotonic => true,
             Life::Over { .. } => {

@@ -14,10 +14,15 @@ pub(crate) fn settle(
     joiner: &mut dyn Joiner,
     effects: &mut Vec<Effect>,
 ) {
-    if entry.life != Life::Live {
-        return;
-    }
     let Some(newest) = newest_invited(entry) else { return };
+    match entry.life {
+        Life::Live => {}
+        Life::Finishing => {
+            deliver(session, entry, newest, effects);
+            return;
+        }
+        Life::Orphan { .. } | Life::Over { .. } => return,
+    }
     match &entry.consent {
         Consent::Unasked => {
             entry.consent = Consent::Asked;

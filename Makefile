@@ -1,0 +1,21 @@
+# The few verbs that people use. `make test` is what the README and the CI call.
+
+.PHONY: test fmt lint unit build
+
+test: fmt lint unit
+
+# Formatting, as rustfmt.toml says.
+fmt:
+	cargo fmt --all --check
+
+# Clippy with warnings denied, tests included.
+lint:
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+# Every test of every crate.
+unit:
+	cargo test --workspace --locked
+
+# The binary that images and benches use: slow to build, some 8 % faster at signing.
+build:
+	cargo build --profile dist --locked
