@@ -104,16 +104,20 @@ impl Handler<Death> for Supervisor {
 pub(crate) struct Stop;
 
 impl Handler<Stop> for Supervisor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        if let Some(family) = self.family.take() {
-            stop_link(&family.link);
-            if let Err(error) = family.pending.try_send(crate::pending_actor::Stop) {
-                tracing::warn!(%error, "the pending actor did not take its stop");
-            }
-        }
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
+        let family = self.family.take();
         ctx.stop();
+        Box::pin(async move {
+            let Some(Family { pending, link }) = family else { return };
+            // The link first: what it would still bring in nobody will answer.
+            let link = link.send(crate::link::Stop).await;
+            let pending = pending.send(crate::pending_actor::Stop).await;
+            if link.is_err() || pending.is_err() {
+                tracing::debug!("an actor of the party was gone before its stop");
+            }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The facts that a party holds about one session.
 
+use crate::effect::DropCause;
 use crate::event::Now;
 use crate::inbox::Inbox;
 use crate::join::PreparedJoin;
@@ -7,7 +8,7 @@ use crate::limits::{GRACE, MAX_OPEN_ATTEMPTS};
 use crate::record::{Record, StoredConsent, StoredProgress};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, DeclineReason, FailureKind, Intent,
-    IntentHash, PartyId, PlanHash, SignedJoin, VerifiedJoin,
+    IntentHash, PartyId, PlanHash, RoundHeader, SignedJoin, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +72,24 @@ pub(crate) struct AttemptFacts {
     /// The `Started` messages seen while it was not launched; at most one can be the right one.
     pub(crate) starts: Vec<Vec<VerifiedJoin>>,
     pub(crate) inbox: Inbox,
+}
+
+/// Why there are no facts of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// The attempt is over, or superseded.
+    Dead,
+    /// Too many attempts are open.
+    NoRoom,
+}
+
+impl From<NoPlace> for DropCause {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Dead => Self::StaleAttempt,
+            NoPlace::NoRoom => Self::Overflow,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -162,25 +181,37 @@ impl Entry {
         }
     }
 
-    /// The facts of an attempt, new ones if there is room for them; none if the attempt is dead.
-    pub(crate) fn attempt_mut(&mut self, attempt: Attempt) -> Option<&mut AttemptFacts> {
-        if attempt <= self.floor {
-            return None;
+    /// The facts of an attempt, new ones if there is room for them: what comes early must not push
+    /// out what is known already.
+    pub(crate) fn attempt_mut(&mut self, attempt: Attempt) -> Result<&mut AttemptFacts, NoPlace> {
+        if self.is_superseded(attempt) {
+            return Err(NoPlace::Dead);
         }
         if !self.attempts.contains_key(&attempt) && self.attempts.len() >= MAX_OPEN_ATTEMPTS {
-            // Make room by giving up the lowest attempt that the party has not joined, if it is
-            // older: the newest plan wins.
-            let lowest = self
-                .attempts
-                .iter()
-                .find(|(_, facts)| facts.joining == Joining::Not)
-                .map(|(lowest, _)| *lowest);
-            match lowest {
-                Some(lowest) if lowest < attempt => self.attempts.remove(&lowest),
-                Some(_) | None => return None,
-            };
+            return Err(NoPlace::NoRoom);
         }
-        Some(self.attempts.entry(attempt).or_default())
+        Ok(self.attempts.entry(attempt).or_default())
+    }
+
+    /// The facts of an attempt to which the party is invited: the newest always has room. It is
+    /// the only one that can still be joined, so the older ones that are not joined make way.
+    pub(crate) fn invited_mut(&mut self, attempt: Attempt) -> Result<&mut AttemptFacts, NoPlace> {
+        if self.is_superseded(attempt) {
+            return Err(NoPlace::Dead);
+        }
+        self.attempts.retain(|older, facts| *older >= attempt || facts.joining != Joining::Not);
+        Ok(self.attempts.entry(attempt).or_default())
+    }
+
+    /// Whether the attempt is dead, or as good as that: only the newest can still be joined.
+    fn is_superseded(&self, attempt: Attempt) -> bool {
+        attempt <= self.floor || self.newest_invited().is_some_and(|newest| attempt < newest)
+    }
+
+    /// The highest attempt that the party was invited to.
+    pub(crate) fn newest_invited(&self) -> Option<Attempt> {
+        let invited = self.attempts.iter().rev().find(|(_, facts)| facts.plan.is_some());
+        invited.map(|(attempt, _)| *attempt)
     }
 
     /// Lets every attempt up to this one die. Returns the launched one among them, whose runner
@@ -205,6 +236,14 @@ impl Entry {
     /// Whether the session has begun and is not over.
     pub(crate) fn is_under_way(&self) -> bool {
         matches!(self.life, Life::Live | Life::Finishing)
+    }
+
+    /// Whether the message is one that a runner waits for: it is handed on and needs no room.
+    pub(crate) fn is_awaited(&self, header: &RoundHeader) -> bool {
+        let facts = self.attempts.get(&header.attempt);
+        facts.is_some_and(|facts| {
+            matches!(facts.joining, Joining::Launched(_)) && facts.inbox.is_next(header)
+        })
     }
 
     /// Whether the party has done something that a restart must not undo.

@@ -1,10 +1,10 @@
 //! Round messages of one attempt: held until the runner is there, put in order, freed of
 //! duplicates.
 
-use crate::limits::{MAX_HELD_BYTES, MAX_HELD_MESSAGES};
+use crate::limits::MAX_HELD_MESSAGES;
 use mpc_wire::limits::MAX_PARTIES;
-use mpc_wire::{PartyId, RoundEnvelope, Seq};
-use std::collections::BTreeMap;
+use mpc_wire::{PartyId, RoundEnvelope, RoundHeader, Seq};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Inbox {
@@ -28,6 +28,8 @@ pub(crate) enum Taken {
 }
 
 impl Inbox {
+    /// Takes a message if it is new and its sender has not too many here. Whether there is room for
+    /// its bytes is for the caller to say, who knows of the other inboxes.
     pub(crate) fn take(&mut self, envelope: RoundEnvelope) -> Taken {
         let from = envelope.header.from;
         if !self.senders.contains_key(&from) && self.senders.len() >= MAX_PARTIES {
@@ -40,14 +42,18 @@ impl Inbox {
         }
         // The next message in order is what everything else waits for: a bound on what waits must
         // not shut it out.
-        let is_next = seq == sender.next;
-        let bytes = self.held_bytes + envelope.sealed.len();
-        if !is_next && (sender.held.len() >= MAX_HELD_MESSAGES || bytes > MAX_HELD_BYTES) {
+        if seq != sender.next && sender.held.len() >= MAX_HELD_MESSAGES {
             return Taken::Full;
         }
-        self.held_bytes = bytes;
+        self.held_bytes += envelope.sealed.len();
         sender.held.insert(seq, envelope);
         Taken::Held
+    }
+
+    /// Whether the message is the next of its sender.
+    pub(crate) fn is_next(&self, header: &RoundHeader) -> bool {
+        let next = self.senders.get(&header.from).map(|sender| sender.next);
+        next.unwrap_or_default() == header.seq
     }
 
     /// The messages that are next in their sender's order. Each is handed out once.
@@ -63,7 +69,27 @@ impl Inbox {
         ready
     }
 
+    /// Throws out what came from others than these, and says how many messages that were.
+    pub(crate) fn keep_only(&mut self, members: &BTreeSet<PartyId>) -> usize {
+        let mut count = 0;
+        self.senders.retain(|from, sender| {
+            let is_member = members.contains(from);
+            if !is_member {
+                count += sender.held.len();
+                self.held_bytes -= sender.held_bytes();
+            }
+            is_member
+        });
+        count
+    }
+
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+}
+
+impl Sender {
+    fn held_bytes(&self) -> usize {
+        self.held.values().map(|envelope| envelope.sealed.len()).sum()
     }
 }

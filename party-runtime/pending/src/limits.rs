@@ -12,7 +12,7 @@ pub const MAX_ORPHANS: usize = 256;
 pub const ORPHAN_PATIENCE: u64 = 30_000;
 
 /// Attempts of one session whose facts are kept at once: the joined one and those that may
-/// supersede it.
+/// supersede it. The newest to which the party is invited always has a place beside them.
 pub const MAX_OPEN_ATTEMPTS: usize = 3;
 
 /// `Started` messages kept for one attempt before the party has joined it. An honest coordinator

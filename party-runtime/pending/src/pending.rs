@@ -1,12 +1,12 @@
 //! The machine.
 
 use crate::effect::{DropCause, Effect};
-use crate::entry::{Consent, Entry, Joining, Life, Purpose};
+use crate::entry::{Consent, Entry, Joining, Life, NoPlace, Purpose};
 use crate::event::{Event, Now};
 use crate::inbox::Taken;
 use crate::join::Joiner;
 use crate::limits::{
-    MAX_EARLY_STARTS, MAX_HELD_BYTES_IN_ALL, MAX_ORPHANS, MAX_SESSIONS, ORPHAN_PATIENCE,
+    MAX_EARLY_STARTS, MAX_HELD_BYTES, MAX_HELD_BYTES_IN_ALL, MAX_ORPHANS, MAX_SESSIONS, ORPHAN_PATIENCE,
 };
 use crate::record::{Record, StoredConsent};
 use crate::settle::{persist, settle};
@@ -135,13 +135,21 @@ impl Pending {
         let entry = self.entries.entry(session).or_insert_with(|| Entry::new(Life::Live));
         entry.life = Life::Live;
         entry.purpose.get_or_insert_with(|| Purpose::new(intent, now));
-        let Some(facts) = entry.attempt_mut(attempt) else {
-            effects.push(Effect::Drop { session, cause: DropCause::StaleAttempt });
-            return;
+        let facts = match entry.invited_mut(attempt) {
+            Ok(facts) => facts,
+            Err(why) => {
+                effects.push(Effect::Drop { session, cause: why.into() });
+                return;
+            }
         };
         let plan_hash = plan.hash();
         match (&facts.plan, &facts.joining) {
-            (None, _) => facts.plan = Some((plan, plan_hash)),
+            (None, _) => {
+                // What came before the plan was known could be from anybody.
+                let strange = facts.inbox.keep_only(&plan.quorum);
+                facts.plan = Some((plan, plan_hash));
+                drop_strange(session, strange, effects);
+            }
             (Some((_, known)), _) if *known != plan_hash => {
                 let reason = DeclineReason::PlanMismatch;
                 effects.push(Effect::SendDecline { session, attempt, reason });
@@ -207,9 +215,12 @@ impl Pending {
         effects: &mut Vec<Effect>,
     ) {
         let Some(entry) = self.entry_for_early(session, now, effects) else { return };
-        let Some(facts) = entry.attempt_mut(attempt) else {
-            effects.push(Effect::Drop { session, cause: DropCause::StaleAttempt });
-            return;
+        let facts = match entry.attempt_mut(attempt) {
+            Ok(facts) => facts,
+            Err(why) => {
+                effects.push(Effect::Drop { session, cause: why.into() });
+                return;
+            }
         };
         let cause =
             if matches!(facts.joining, Joining::Launched(_)) || facts.starts.contains(&joins) {
@@ -245,18 +256,23 @@ impl Pending {
             effects.push(Effect::Drop { session, cause: DropCause::NotAMember });
             return;
         }
-        let is_launched = self
-            .entries
-            .get(&session)
-            .is_some_and(|entry| entry.launched() == Some(header.attempt));
-        if !is_launched && self.held_bytes() + envelope.sealed.len() > MAX_HELD_BYTES_IN_ALL {
+        let room_in_all = MAX_HELD_BYTES_IN_ALL.saturating_sub(self.held_bytes());
+        let Some(entry) = self.entry_for_early(session, now, effects) else { return };
+        let room = room_in_all.min(MAX_HELD_BYTES.saturating_sub(entry.held_bytes()));
+        if envelope.sealed.len() > room && !entry.is_awaited(&header) {
             effects.push(Effect::Refuse(header));
             return;
         }
-        let Some(entry) = self.entry_for_early(session, now, effects) else { return };
-        let Some(facts) = entry.attempt_mut(header.attempt) else {
-            effects.push(Effect::Drop { session, cause: DropCause::StaleAttempt });
-            return;
+        let facts = match entry.attempt_mut(header.attempt) {
+            Ok(facts) => facts,
+            Err(NoPlace::Dead) => {
+                effects.push(Effect::Drop { session, cause: DropCause::StaleAttempt });
+                return;
+            }
+            Err(NoPlace::NoRoom) => {
+                effects.push(Effect::Refuse(header));
+                return;
+            }
         };
         if facts.plan.as_ref().is_some_and(|(plan, _)| !plan.quorum.contains(&header.from)) {
             effects.push(Effect::Drop { session, cause: DropCause::NotAMember });
@@ -381,7 +397,11 @@ impl Pending {
         expired.into_iter().for_each(|session| self.over(session, now, effects));
         self.entries.retain(|session, entry| match entry.life {
             Life::Live | Life::Finishing => true,
-            Life::Orphan { until } => until > now.monotonic,
+            Life::Orphan { until } if until > now.monotonic => true,
+            Life::Orphan { .. } => {
+                effects.push(Effect::Drop { session: *session, cause: DropCause::NoSession });
+                false
+            }
             Life::Over { until } if until > now.monotonic => true,
             Life::Over { .. } => {
                 effects.push(Effect::Forget(*session));
@@ -403,7 +423,8 @@ impl Pending {
             self.requests.insert(record.intent.request, session);
             let mut entry = Entry::restore(record, now);
             if let Some(early) = self.entries.remove(&session) {
-                entry.absorb_early(early);
+                let strange = entry.absorb_early(early);
+                drop_strange(session, strange, effects);
             }
             persist(&entry, effects);
             if let Some((attempt, outcome)) = &entry.outcome {
@@ -440,15 +461,27 @@ impl Pending {
 }
 
 impl Entry {
-    /// Takes over the early messages that came before the stored session was read.
-    fn absorb_early(&mut self, early: Entry) {
+    /// Takes over the early messages that came before the stored session was read. Says how many
+    /// of them came from others than the members.
+    fn absorb_early(&mut self, early: Entry) -> usize {
+        let mut strange = 0;
         for (attempt, mut facts) in early.attempts {
-            if let Some(mine) = self.attempt_mut(attempt) {
+            if let Ok(mine) = self.attempt_mut(attempt) {
+                if let Some((plan, _)) = &mine.plan {
+                    strange += facts.inbox.keep_only(&plan.quorum);
+                }
                 mine.starts.append(&mut facts.starts);
                 mine.inbox = facts.inbox;
             }
         }
+        strange
     }
+}
+
+/// Says of each of so many messages that it was not from a member.
+fn drop_strange(session: SessionId, count: usize, effects: &mut Vec<Effect>) {
+    let cause = DropCause::NotAMember;
+    effects.extend(std::iter::repeat_n(Effect::Drop { session, cause }, count));
 }
 
 /// Whether the plan is a plan for this intent and this party.

@@ -14,7 +14,7 @@ pub(crate) fn settle(
     joiner: &mut dyn Joiner,
     effects: &mut Vec<Effect>,
 ) {
-    let Some(newest) = newest_invited(entry) else { return };
+    let Some(newest) = entry.newest_invited() else { return };
     match entry.life {
         Life::Live => {}
         Life::Finishing => {
@@ -42,12 +42,6 @@ pub(crate) fn settle(
             deliver(session, entry, newest, effects);
         }
     }
-}
-
-/// The highest attempt that the party was invited to.
-fn newest_invited(entry: &Entry) -> Option<Attempt> {
-    let invited = entry.attempts.iter().rev().find(|(_, facts)| facts.plan.is_some());
-    invited.map(|(attempt, _)| *attempt)
 }
 
 /// Joins the newest attempt; every older one dies by that.
@@ -99,10 +93,8 @@ fn launch(session: SessionId, entry: &mut Entry, newest: Attempt, effects: &mut 
 /// Hands the launched attempt the round messages that are next in order.
 fn deliver(session: SessionId, entry: &mut Entry, attempt: Attempt, effects: &mut Vec<Effect>) {
     let Some(facts) = entry.attempts.get_mut(&attempt) else { return };
-    let (Joining::Launched(_), Some((plan, _))) = (&facts.joining, &facts.plan) else { return };
-    let mut messages = facts.inbox.drain_ready();
-    // Messages that came before the plan was known could be from anybody.
-    messages.retain(|message| plan.quorum.contains(&message.header.from));
+    let Joining::Launched(_) = &facts.joining else { return };
+    let messages = facts.inbox.drain_ready();
     if !messages.is_empty() {
         effects.push(Effect::Deliver { session, attempt, messages });
     }

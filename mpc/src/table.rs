@@ -1,0 +1,205 @@
+//! Answers of the API as tables for people.
+
+use mpc::api::{Account, Accounts, Failure, Parties, Session};
+use mpc_wire::PartyId;
+use std::fmt::Display;
+
+/// What can be shown as a table.
+pub(crate) trait Table {
+    fn table(&self) -> String;
+}
+
+impl Table for Accounts {
+    fn table(&self) -> String {
+        let header = ["ACCOUNT", "USER", "SCHEME", "SIGN", "STATE", "PUBLIC KEY"];
+        let rows = self.accounts.iter().map(|account| {
+            [
+                account.account_id.to_string(),
+                account.user_id.clone(),
+                account.scheme.to_string(),
+                quorum(account),
+                account.state.to_string(),
+                text(account.public_key.as_ref()),
+            ]
+        });
+        columns(header, rows)
+    }
+}
+
+impl Table for Account {
+    fn table(&self) -> String {
+        let mut fields = Fields::default();
+        fields
+            .one("account", self.account_id)
+            .one("user", &self.user_id)
+            .one("scheme", self.scheme)
+            .one("sign", quorum(self))
+            .one("epoch", self.epoch)
+            .one("state", self.state)
+            .some("public key", self.public_key.as_ref())
+            .one("created", &self.created_at)
+            .all(
+                "parties",
+                self.parties.iter().map(|holder| {
+                    let label = holder.label.as_deref().unwrap_or_default();
+                    format!("{}  {label}", holder.party_id)
+                }),
+            )
+            .some("keygen ms", self.timings_ms.keygen)
+            .some("aux wait ms", self.timings_ms.aux_wait)
+            .some("canary ms", self.timings_ms.canary)
+            .failure(self.failure.as_ref());
+        fields.finish()
+    }
+}
+
+impl Table for Session {
+    fn table(&self) -> String {
+        let mut fields = Fields::default();
+        fields
+            .one("session", self.session_id)
+            .one("kind", &self.kind)
+            .some("account", self.account_id)
+            .one("state", self.state)
+            .one("attempt", self.attempt)
+            .some(
+                "position",
+                self.position.map(|at| format!("stage {}, round {}", at.stage, at.round)),
+            )
+            .one("created", &self.created_at)
+            .one("deadline", &self.deadline)
+            .some("took ms", self.duration_ms)
+            .all("waiting for", &self.waiting_for)
+            .all("signers", &self.signers)
+            .some("digest", self.message.as_ref())
+            .some("public key", self.public_key.as_ref());
+        if let Some(signature) = &self.signature {
+            fields
+                .one("r", &signature.r)
+                .one("s", &signature.s)
+                .one("recovery id", signature.recovery_id)
+                .one("DER", &signature.der)
+                .one("Ethereum", &signature.ethereum);
+        }
+        fields.all(
+            "past attempts",
+            self.past_attempts
+                .iter()
+                .map(|past| format!("{}: {}", past.attempt, failure(&past.failure))),
+        );
+        fields.failure(self.failure.as_ref());
+        fields.finish()
+    }
+}
+
+impl Table for Parties {
+    fn table(&self) -> String {
+        let header = ["PARTY", "LABEL", "ROLE", "ONLINE", "REGISTERED"];
+        let rows = self.parties.iter().map(|party| {
+            [
+                party.party_id.to_string(),
+                party.label.clone(),
+                party.role.clone(),
+                if party.online { "yes" } else { "no" }.to_owned(),
+                party.registered_at.clone(),
+            ]
+        });
+        columns(header, rows)
+    }
+}
+
+fn quorum(account: &Account) -> String {
+    format!("{} of {}", account.threshold, account.parties.len())
+}
+
+fn failure(failure: &Failure) -> String {
+    let parties: Vec<_> = failure.parties.iter().map(PartyId::to_string).collect();
+    let by = if parties.is_empty() { String::new() } else { format!(" ({})", parties.join(", ")) };
+    format!("{}: {}{by}", failure.reason, printable(&failure.detail))
+}
+
+fn text(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Without control characters: a label or user id must not steer the reader's terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Names and values, one a line; further values of a name below its first.
+#[derive(Default)]
+struct Fields(Vec<[String; 2]>);
+
+impl Fields {
+    fn one(&mut self, name: &str, value: impl Display) -> &mut Self {
+        self.0.push([name.to_owned(), value.to_string()]);
+        self
+    }
+
+    fn some(&mut self, name: &str, value: Option<impl Display>) -> &mut Self {
+        match value {
+            Some(value) => self.one(name, value),
+            None => self,
+        }
+    }
+
+    fn all(&mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> &mut Self {
+        for (index, value) in values.into_iter().enumerate() {
+            self.one(if index == 0 { name } else { "" }, value);
+        }
+        self
+    }
+
+    fn failure(&mut self, value: Option<&Failure>) -> &mut Self {
+        self.some("failure", value.map(failure))
+    }
+
+    fn finish(self) -> String {
+        lines(self.0)
+    }
+}
+
+fn columns<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    lines(std::iter::once(header.map(str::to_owned)).chain(rows).collect())
+}
+
+/// Lines of columns, each as wide as its widest cell.
+fn lines<const N: usize>(rows: Vec<[String; N]>) -> String {
+    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| printable(&cell))).collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    rows.iter()
+        .map(|row| {
+            let cells: Vec<_> =
+                row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a", "bcd"], ["efghij", ""], ["ü", "x\u{1b}[31m"]];
+        let rows = rows.into_iter().map(|row| row.map(str::to_owned));
+        assert_eq!(
+            columns(["ONE", "TWO"], rows),
+            "ONE     TWO\na       bcd\nefghij\nü       x\u{fffd}[31m\n"
+        );
+    }
+
+    #[test]
+    fn further_values_stand_below_the_first() {
+        let mut fields = Fields::default();
+        fields.one("x", 1).some("gone", None::<u8>).all("many", ["a", "b"]);
+        assert_eq!(fields.finish(), "x     1\nmany  a\n      b\n");
+    }
+}

@@ -1,0 +1,15 @@
+//! The real binary, run as people run it.
+
+// The attributes tell clippy that what helps the tests is test code too.
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod node;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod second_opinion;
+#[cfg(test)]
+mod usage;

@@ -1,0 +1,135 @@
+//! `mpc node` and those who speak with it.
+
+use crate::command::{Demo, failure, stdout};
+use crate::running::{RunningNode, node};
+use crate::second_opinion::{Claim, second_opinions};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// SHA-256 of `hello`.
+const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("{name} in {value}"))
+}
+
+/// Signs and has others check the signature.
+fn sign(node: &RunningNode, account: &str, message: &[&str], digest: &str) {
+    let session = node.ask(&[&["sign", "--account", account, "--message"], message].concat());
+    assert_eq!(text(&session, "state"), "completed");
+    assert_eq!(text(&session, "message"), digest);
+    let (public_key, signature) = (text(&session, "public_key"), &session["signature"]);
+    second_opinions(&Claim::from_hex(
+        public_key,
+        digest,
+        text(signature, "r"),
+        text(signature, "s"),
+    ));
+}
+
+#[test]
+fn a_killed_node_comes_back_with_its_accounts() {
+    let demo = Demo::shared();
+    let data = demo.copy();
+    let old = demo.report()["account_id"].as_str().unwrap().to_owned();
+
+    let node = RunningNode::start(data.path());
+    node.await_parties(3);
+    let account = node.ask(&["account", "create", "--user-id", "alice"]);
+    assert_eq!(text(&account, "state"), "active");
+    let new = text(&account, "account_id").to_owned();
+    sign(&node, &new, &["hello", "--hash", "sha256"], HELLO);
+    wrong_requests_are_told_apart(&node, &new);
+    node.kill();
+
+    let node = RunningNode::start(data.path());
+    node.await_parties(3);
+    sign(&node, &new, &[HELLO], HELLO);
+    sign(&node, &old, &[HELLO], HELLO);
+    let accounts = node.ask(&["account", "list"]);
+    let ids: Vec<_> =
+        accounts["accounts"].as_array().unwrap().iter().map(|it| text(it, "account_id")).collect();
+    assert_eq!(ids, [&new, &old], "newest first, and no other");
+    tables_show_them(&node, &new);
+    assert_eq!(node.terminate().code(), Some(0));
+}
+
+fn wrong_requests_are_told_apart(node: &RunningNode, account: &str) {
+    let unknown = "0198c6a0-0000-7000-8000-000000000000";
+    for (args, code) in [
+        (&["sign", "--account", account, "--message", "abc"][..], "invalid_message"),
+        (&["sign", "--account", unknown, "--message", HELLO], "account_not_found"),
+        (&["account", "show", unknown], "account_not_found"),
+        (&["session", "show", unknown], "session_not_found"),
+        (
+            &["account", "create", "--user-id", "bob", "--threshold", "4", "--parties", "3"],
+            "invalid_threshold",
+        ),
+        (&["account", "create", "--user-id", "bob", "--parties", "4"], "not_enough_parties"),
+        (&["party", "list", "--api-key", "another-key-than-that"], "unauthorized"),
+    ] {
+        let said = failure(node.client(args).output().unwrap(), 1);
+        assert!(said.contains(&format!("[{code}, HTTP ")), "{args:?}: {said}");
+    }
+}
+
+fn tables_show_them(node: &RunningNode, account: &str) {
+    let table = |args: &[&str]| stdout(node.client(args).output().unwrap());
+    let list = table(&["account", "list"]);
+    assert!(list.starts_with("ACCOUNT ") && list.contains(account), "{list}");
+    let shown = table(&["account", "show", account]);
+    assert!(shown.contains("2 of 3") && shown.contains("party-3"), "{shown}");
+    let parties = table(&["party", "list"]);
+    assert_eq!(parties.lines().count(), 4, "{parties}");
+    let signed = table(&["sign", "--account", account, "--message", HELLO]);
+    let session = signed.lines().next().unwrap().split_whitespace().last().unwrap();
+    let again = table(&["session", "show", session]);
+    assert!(again.contains(HELLO) && again.contains("Ethereum"), "{again}");
+}
+
+#[test]
+fn a_folder_belongs_to_one_process_at_a_time() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().join("made by the node");
+    let mut first = node(&data);
+    let first = RunningNode::spawn(first.args(["--parties", "2"]));
+    let key = data.join("api.key");
+    assert!(first.greeting().contains(key.to_str().unwrap()), "{}", first.greeting());
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let said = failure(node(&data).output().unwrap(), 1);
+    assert!(said.contains("another process runs a node"), "{said}");
+
+    assert_eq!(first.terminate().code(), Some(0));
+    let before = fs::read(&key).unwrap();
+    let again = RunningNode::spawn(&mut node(&data));
+    assert!(again.greeting().contains("parties  2"), "{}", again.greeting());
+    assert_eq!(fs::read(&key).unwrap(), before);
+}
+
+#[test]
+fn in_production_the_key_must_be_given() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = node(data.path());
+    let said = failure(command.env("ENVIRONMENT", "production").output().unwrap(), 1);
+    assert!(said.contains("MPC_API_KEY"), "{said}");
+    let said = failure(command.env("MPC_API_KEY", "short").output().unwrap(), 1);
+    assert!(said.contains("too short"), "{said}");
+}
+
+#[test]
+fn a_wrong_master_key_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let with_key = |key: &str| {
+        let mut command = node(data.path());
+        command.env("CRYPTO_MASTER_KEY", key);
+        command
+    };
+    let first = RunningNode::spawn(&mut with_key(&"11".repeat(32)));
+    assert_eq!(first.terminate().code(), Some(0));
+    let said = failure(with_key(&"22".repeat(32)).output().unwrap(), 1);
+    assert!(said.contains("wrong master key"), "{said}");
+    assert!(!said.contains("2222") && !said.contains("1111"), "{said}");
+}
