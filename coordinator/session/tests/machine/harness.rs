@@ -1,0 +1,378 @@
+//! Performs the machine's effects as the coordinator does, and checks each.
+
+use crate::ops::Op;
+use mpc_session::{
+    CheckedOutcome, Effect, Event, Millis, Order, Phase, Record, Session, SessionEnd,
+};
+use mpc_wire::{
+    AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, EcdsaSignature, Epoch,
+    FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey,
+    RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin,
+    Stage, Threshold, ToParty, UnixMillis,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+pub(crate) const PARTIES: usize = 3;
+pub(crate) const KINDS: &[Purpose] = &[Purpose::Sign, Purpose::Keygen, Purpose::Aux];
+const DEADLINE: Millis = Millis(100_000);
+
+static IDENTITIES: LazyLock<Vec<Identity>> =
+    LazyLock::new(|| (0..PARTIES).map(|n| Identity::from_seed(&[n as u8 + 1; 32])).collect());
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Sign,
+    Keygen,
+    Aux,
+}
+
+/// The machine and all that the world outside knows of it.
+pub(crate) struct Harness {
+    purpose: Purpose,
+    session: Session,
+    now: Millis,
+    /// What a crash leaves.
+    durable: Record,
+    /// Who can be reached: a restart finds them as they are.
+    online: BTreeSet<PartyId>,
+    /// Every plan that anybody was invited to.
+    plans: BTreeMap<Attempt, AttemptPlan>,
+    /// The attempts that were started, and those that were aborted.
+    started: BTreeSet<Attempt>,
+    aborted: BTreeSet<Attempt>,
+    reported: BTreeSet<(Attempt, PartyId)>,
+    ends: Vec<SessionEnd>,
+    crash_after: Option<usize>,
+    restarts: u32,
+}
+
+impl Harness {
+    pub(crate) fn open(purpose: Purpose, online: &[usize]) -> Self {
+        let intent = intent(purpose);
+        let online: Vec<_> = online.iter().map(|n| IDENTITIES[*n].party()).collect();
+        let aux_id = (purpose == Purpose::Sign).then(|| AuxId::new([4; 32]));
+        let order = Order { intent, aux_id, deadline: DEADLINE, online: online.clone() };
+        let (session, effects) = Session::open(order, Millis(0));
+        let Some(Effect::Persist(record)) = effects.first() else {
+            panic!("the first effect must store the session: {effects:?}");
+        };
+        let mut harness = Self {
+            purpose,
+            durable: (**record).clone(),
+            session,
+            now: Millis(0),
+            online: online.into_iter().collect(),
+            plans: BTreeMap::new(),
+            started: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            reported: BTreeSet::new(),
+            ends: Vec::new(),
+            crash_after: None,
+            restarts: 0,
+        };
+        harness.perform(effects);
+        harness.check();
+        harness
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn party(&self, n: usize) -> PartyId {
+        IDENTITIES[n].party()
+    }
+
+    /// The number of the `n`th member of the newest attempt.
+    pub(crate) fn member(&self, n: usize) -> usize {
+        let member = *self.session.status().quorum.iter().nth(n).unwrap();
+        IDENTITIES.iter().position(|identity| identity.party() == member).unwrap()
+    }
+
+    pub(crate) fn step(&mut self, op: &Op) {
+        if let Op::CrashAfter(effects) = op {
+            self.crash_after = Some(*effects);
+            return;
+        }
+        for event in self.events(op) {
+            let was_ended = self.session.ended().is_some();
+            let effects = self.session.handle(event, self.now);
+            assert!(
+                !was_ended || effects.iter().all(is_answer),
+                "an ended session does more than answer: {effects:?}"
+            );
+            match self.crash_after.take() {
+                Some(crash) => self.crash(effects, crash),
+                None => self.perform(effects),
+            }
+            self.check();
+        }
+    }
+
+    /// All members join and report until the session is over.
+    pub(crate) fn run_honestly(&mut self) {
+        self.crash_after = None;
+        self.step(&Op::JoinAll);
+        let quorum = self.session.status().quorum;
+        for (n, identity) in IDENTITIES.iter().enumerate() {
+            if quorum.contains(&identity.party()) && self.session.ended().is_none() {
+                self.step(&Op::Product { from: n, valid: true, stale: false });
+            }
+        }
+    }
+
+    /// How many effects of a failure reported by `from` come before the next plan is told.
+    pub(crate) fn effects_until_durable_of_failure(&self, from: usize) -> usize {
+        let mut twin = self.session.clone();
+        let outcome = failed(None);
+        let event = self.outcome(from, self.session.status().attempt, outcome, true);
+        let effects = twin.handle(event, self.now);
+        1 + effects.iter().position(|effect| matches!(effect, Effect::Persist(_))).unwrap()
+    }
+
+    fn crash(&mut self, mut effects: Vec<Effect>, after: usize) {
+        effects.truncate(after);
+        self.perform(effects);
+        self.restarts += 1;
+        let online = self.online.iter().copied().collect();
+        let (session, effects) = Session::restore(self.durable.clone(), DEADLINE, online, self.now);
+        self.session = session;
+        self.perform(effects);
+    }
+
+    /// Performs effects in order, and checks that each may be performed there.
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => {
+                    assert!(record.attempt >= self.durable.attempt);
+                    assert!(self.durable.end.is_none() || record.end == self.durable.end);
+                    self.durable = *record;
+                }
+                Effect::Send { to, message } => self.told(to, *message),
+                Effect::End(end) => {
+                    assert_eq!(self.durable.end.as_ref(), Some(&end), "told before stored");
+                    self.ends.push(end);
+                    assert_eq!(self.ends.len(), 1, "ended twice");
+                }
+                Effect::Drop { .. } => {}
+            }
+        }
+    }
+
+    fn told(&mut self, to: PartyId, message: ToParty) {
+        match message {
+            ToParty::Invite { intent, plan } => {
+                assert_eq!(intent, self.durable.intent);
+                assert_eq!(plan.intent_hash, intent.hash());
+                assert_eq!(plan.quorum.len(), intent.quorum_size());
+                assert!(plan.quorum.contains(&to) && plan.quorum.is_subset(&intent.eligible));
+                // Stored before it is told.
+                assert_eq!(self.durable.attempt, plan.attempt);
+                assert_eq!(self.durable.quorum, plan.quorum);
+                assert!(self.durable.end.is_none());
+                // One number, one plan; and numbers only grow.
+                let newest = self.plans.last_key_value().map(|(attempt, _)| *attempt);
+                let known = self.plans.entry(plan.attempt).or_insert_with(|| plan.clone());
+                assert_eq!(*known, plan, "an attempt's number was used again");
+                assert!(newest.is_none_or(|newest| plan.attempt >= newest));
+            }
+            ToParty::Started { attempt, joins, .. } => {
+                let plan = &self.plans[&attempt];
+                let members: BTreeSet<_> = joins.iter().map(|join| join.member).collect();
+                assert_eq!(members, plan.quorum, "started without the joins of its quorum");
+                assert_eq!(joins.len(), plan.quorum.len());
+                for join in &joins {
+                    assert_eq!(join.verify().unwrap().plan_hash(), plan.hash());
+                }
+                assert!(plan.quorum.contains(&to));
+                assert_eq!(Some(&attempt), self.plans.last_key_value().map(|(k, _)| k));
+                assert!(!self.aborted.contains(&attempt));
+                self.started.insert(attempt);
+            }
+            ToParty::Round(envelope) => {
+                let RoundHeader { from, to: recipient, attempt, .. } = envelope.header;
+                let plan = &self.plans[&attempt];
+                assert!(
+                    to == recipient && plan.quorum.contains(&to) && plan.quorum.contains(&from)
+                );
+                assert!(self.started.contains(&attempt) && !self.aborted.contains(&attempt));
+            }
+            ToParty::Abort { attempt, .. } => {
+                assert!(self.plans[&attempt].quorum.contains(&to));
+                self.aborted.insert(attempt);
+            }
+            ToParty::Finished { .. } => {
+                assert!(self.durable.end.is_some(), "told to forget before the end was stored");
+            }
+            ToParty::Challenge(_)
+            | ToParty::Welcome { .. }
+            | ToParty::SessionRequested { .. }
+            | ToParty::Error { .. } => panic!("not the machine's to say: {message:?}"),
+        }
+    }
+
+    /// What must hold between events.
+    fn check(&self) {
+        let status = self.session.status();
+        assert_eq!(self.durable.attempt, status.attempt);
+        assert_eq!(self.durable.end.as_ref(), self.session.ended());
+        assert!(status.attempt.0 <= mpc_session::MAX_ATTEMPTS + self.restarts);
+        assert_eq!(self.session.ended().is_some(), status.phase == Phase::Ended);
+        match self.session.wake_at() {
+            None => assert_eq!(status.phase, Phase::Ended),
+            Some(at) => assert!(at <= DEADLINE && status.phase != Phase::Ended),
+        }
+        match status.phase {
+            // Whoever could be asked has declined or is away.
+            Phase::WaitingForParties => assert!(!status.waiting_for.is_empty()),
+            Phase::Joining => assert!(status.quorum.is_subset(&self.online)),
+            // Who has reported is no longer needed.
+            Phase::Running => {
+                let mut away = status.quorum.difference(&self.online);
+                assert!(
+                    away.all(|party| self.reported.contains(&(status.attempt, *party))),
+                    "waits for somebody who is away"
+                );
+            }
+            Phase::Ended => {}
+        }
+    }
+
+    fn events(&mut self, op: &Op) -> Vec<Event> {
+        let newest = self.session.status().attempt;
+        if let Op::Product { from, .. } | Op::WrongProduct { from } = *op {
+            self.reported.insert((newest, self.party(from)));
+        }
+        let attempt =
+            |stale: bool| if stale { Attempt(newest.0.saturating_sub(1)) } else { newest };
+        let party = |n: usize| IDENTITIES[n].party();
+        let header = |from, to, stale| RoundHeader {
+            session: self.durable.intent.session,
+            attempt: attempt(stale),
+            from: party(from),
+            to: party(to),
+            stage: Stage(1),
+            round: Round(1),
+            seq: Seq(0),
+        };
+        let event = match *op {
+            Op::Online(n) => {
+                self.online.insert(party(n));
+                Event::Online(party(n))
+            }
+            Op::Offline(n) => {
+                self.online.remove(&party(n));
+                Event::Offline(party(n))
+            }
+            Op::Join { from, stale, of_other_plan } => {
+                return self.join(from, attempt(stale), of_other_plan).into_iter().collect();
+            }
+            Op::JoinAll => {
+                return (0..PARTIES).filter_map(|n| self.join(n, newest, false)).collect();
+            }
+            Op::Decline { from, reason, stale } => {
+                Event::Declined { from: party(from), attempt: attempt(stale), reason }
+            }
+            Op::Round { from, to, stale } => Event::Round(RoundEnvelope {
+                header: header(from, to, stale),
+                sealed: vec![1, 2, 3],
+            }),
+            Op::RoundRefused { from, to, stale } => Event::RoundRefused(header(from, to, stale)),
+            Op::Progress { from, lacks, stale } => Event::Progress {
+                from: party(from),
+                attempt: attempt(stale),
+                stage: Stage(1),
+                round: Round(2),
+                waiting_for: BTreeSet::from([party(lacks)]),
+            },
+            Op::Product { from, valid, stale } => {
+                self.outcome(from, attempt(stale), product(self.purpose, valid), valid)
+            }
+            Op::WrongProduct { from } => {
+                let other =
+                    if self.purpose == Purpose::Aux { Purpose::Keygen } else { Purpose::Aux };
+                self.outcome(from, newest, product(other, true), true)
+            }
+            Op::Fail { from, guilty } => self.outcome(from, newest, failed(guilty), true),
+            Op::Cancel => Event::Cancelled,
+            Op::Tick(millis) => {
+                self.now = self.now.after(millis);
+                Event::Tick
+            }
+            Op::CrashAfter(_) => return Vec::new(),
+        };
+        vec![event]
+    }
+
+    fn join(&self, n: usize, attempt: Attempt, of_other_plan: bool) -> Option<Event> {
+        let plan = self.plans.get(&attempt)?;
+        let hash = if of_other_plan { PlanHash::new([0; 32]) } else { plan.hash() };
+        let join = SignedJoin::sign(&IDENTITIES[n], hash, Nonce::new([5; 32]), [6; 32]);
+        Some(Event::Joined { attempt, join: join.verify().unwrap() })
+    }
+
+    fn outcome(&self, n: usize, attempt: Attempt, outcome: AttemptOutcome, valid: bool) -> Event {
+        let from = self.party(n);
+        let outcome = CheckedOutcome::check(from, outcome, |_| valid);
+        Event::Outcome { from, attempt, outcome }
+    }
+}
+
+/// Whether an ended session may still do it.
+fn is_answer(effect: &Effect) -> bool {
+    match effect {
+        Effect::Drop { .. } => true,
+        Effect::Send { message, .. } => matches!(**message, ToParty::Finished { .. }),
+        Effect::Persist(_) | Effect::End(_) => false,
+    }
+}
+
+fn intent(purpose: Purpose) -> Intent {
+    let (scheme, account) = (Scheme::EcdsaCggmp24, AccountId::generate());
+    let kind = match purpose {
+        Purpose::Sign => IntentKind::Sign {
+            account,
+            epoch: Epoch(1),
+            scheme,
+            threshold: Threshold(2),
+            public_key: PublicKey::new([2; 33]),
+            payload: Payload::Digest([3; 32]),
+        },
+        Purpose::Keygen => IntentKind::Keygen { account, scheme, threshold: Threshold(2) },
+        Purpose::Aux => IntentKind::Aux { scheme },
+    };
+    Intent {
+        session: SessionId::generate(),
+        request: RequestId::generate(),
+        eligible: IDENTITIES.iter().map(Identity::party).collect(),
+        expires_at: UnixMillis(1),
+        kind,
+    }
+}
+
+fn product(purpose: Purpose, valid: bool) -> AttemptOutcome {
+    let byte = if valid { 7 } else { 8 };
+    match purpose {
+        Purpose::Sign => AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature {
+            r: [byte; 32],
+            s: [byte; 32],
+            recovery_id: 0,
+        })),
+        Purpose::Keygen => AttemptOutcome::Keygen {
+            public_key: PublicKey::new([byte; 33]),
+            epoch: Epoch(1),
+            public_shares: BTreeMap::new(),
+        },
+        Purpose::Aux => AttemptOutcome::Aux { aux_id: AuxId::new([byte; 32]) },
+    }
+}
+
+fn failed(guilty: Option<usize>) -> AttemptOutcome {
+    AttemptOutcome::Failed(AttemptFailure {
+        kind: FailureKind::PeerMisbehaved,
+        guilty: guilty.into_iter().map(|n| IDENTITIES[n].party()).collect(),
+        detail: "scripted".into(),
+    })
+}

@@ -1,0 +1,170 @@
+//! Puts the coordinator together, and takes it apart.
+
+use crate::accounts::{Accounts, ResumeAccounts, StopAccounts};
+use crate::clock::Clock;
+use crate::config::CoordinatorConfig;
+use crate::http::{self, Api};
+use crate::hub::{Hub, StopHub};
+use crate::pool::{Pool, StopPool};
+use crate::post::Post;
+use crate::requests::Requests;
+use crate::roster::Roster;
+use crate::session_actor::Surroundings;
+use crate::signing::Signing;
+use crate::store::{Store, StoreError};
+use crate::supervisor::{Resume, StopSessions, Supervisor};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix_web::dev::ServerHandle;
+use mpc_wire::{Downlink, Uplink};
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Why the coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address of the API cannot be listened at.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+    /// An actor died at once.
+    #[error("an actor of the coordinator died at its start")]
+    Actor(#[from] actix::MailboxError),
+}
+
+/// A running coordinator. Dropping it does not stop it.
+#[derive(Debug)]
+pub struct Coordinator {
+    address: SocketAddr,
+    actors: Actors,
+    server: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    closing: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Actors {
+    hub: Addr<Hub>,
+    supervisor: Addr<Supervisor>,
+    pool: Addr<Pool>,
+    accounts: Addr<Accounts>,
+}
+
+/// Starts the coordinator inside a running actix system: takes up what was running when it
+/// stopped, then serves its API. Gateways speak to it over the two channels.
+///
+/// # Errors
+/// [`StartError`] if the store cannot be read or the address not be listened at.
+pub async fn start(
+    config: CoordinatorConfig,
+    store: Store,
+    uplink: mpsc::Receiver<Uplink>,
+    downlink: mpsc::Sender<Downlink>,
+) -> Result<Coordinator, StartError> {
+    let clock = Clock::start();
+    let roster = Roster::new();
+    let limits = &config.limits;
+    let post = Post::new(downlink);
+
+    // Hub and supervisor know each other: the hub's address comes before the hub.
+    let hub = Context::<Hub>::new();
+    let around = Surroundings {
+        store: store.clone(),
+        post: post.clone(),
+        roster: roster.clone(),
+        hub: hub.address(),
+        clock,
+    };
+    let supervisor = Supervisor::new(around, limits.max_running_sessions).start();
+    let requests = Requests::new(store.clone(), supervisor.clone(), clock, limits);
+    let hub = hub.run(Hub::new(uplink, roster.clone(), post, store.clone(), requests));
+
+    // Sessions come back before pool and accounts look for them.
+    let sessions = supervisor.send(Resume).await??;
+    let pool = Pool::new(store.clone(), supervisor.clone(), roster.clone(), clock, limits).start();
+    let accounts = Accounts::new(
+        store.clone(),
+        supervisor.clone(),
+        pool.clone(),
+        roster.clone(),
+        clock,
+        limits,
+    )
+    .start();
+    let actors = Actors { hub, supervisor, pool, accounts };
+    let pending = actors.accounts.send(ResumeAccounts).await??;
+    tracing::info!(sessions, pending_accounts = pending, "taken up again");
+
+    let (closing, is_closing) = watch::channel(false);
+    let signing = Signing {
+        store: store.clone(),
+        supervisor: actors.supervisor.clone(),
+        clock,
+        deadline: limits.sign_deadline,
+    };
+    let api = Api {
+        key: Api::key(&config.api_key),
+        limits: limits.clone(),
+        store,
+        roster,
+        supervisor: actors.supervisor.clone(),
+        accounts: actors.accounts.clone(),
+        signing,
+        is_closing,
+    };
+    let (server, addresses) = match http::serve(config.listen, api) {
+        Ok(served) => served,
+        Err(error) => {
+            actors.stop().await;
+            return Err(error.into());
+        }
+    };
+    let address = addresses.first().copied().unwrap_or(config.listen);
+    let handle = server.handle();
+    let serving = actix::spawn(server);
+    tracing::info!(%address, "the API is served");
+    Ok(Coordinator { address, actors, server: handle, serving, closing })
+}
+
+impl Coordinator {
+    /// Where the API is served.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops: no new requests, answers under way within bounds, then the actors. Sessions that run
+    /// are taken up at the next start.
+    pub async fn stop(self) {
+        self.closing.send_replace(true);
+        self.server.stop(true).await;
+        match self.serving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the API's server failed"),
+            Err(error) => tracing::error!(%error, "the API's server died"),
+        }
+        self.actors.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+impl Actors {
+    /// Stops them in the order in which they use each other.
+    async fn stop(self) {
+        stop("accounts", &self.accounts, StopAccounts).await;
+        stop("pool", &self.pool, StopPool).await;
+        stop("supervisor", &self.supervisor, StopSessions).await;
+        stop("hub", &self.hub, StopHub).await;
+    }
+}
+
+async fn stop<A, M>(name: &'static str, actor: &Addr<A>, message: M)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message<Result = ()> + Send + 'static,
+{
+    if actor.send(message).await.is_err() {
+        tracing::error!(name, "an actor had died before it was stopped");
+    }
+}

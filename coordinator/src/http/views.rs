@@ -1,0 +1,302 @@
+//! What the API shows: the only place where its JSON is spelled out.
+
+use super::time::rfc3339;
+use crate::failure::Failure;
+use crate::names::{AccountState, AuxState, Purpose, Role};
+use crate::session_actor::Standing;
+use crate::store::StoreError;
+use crate::store::account::{Account, Timings};
+use crate::store::aux_set::AuxSet;
+use crate::store::party::Party;
+use crate::store::session::StoredSession;
+use mpc_engine::encode::{compact, der, ethereum};
+use mpc_session::{PastAttempt, Phase, SessionEnd, SessionProduct, Status};
+use mpc_wire::{
+    AccountId, Attempt, AuxId, Epoch, IntentKind, PartyId, PublicKey, Round, Scheme, SessionId,
+    Signature, Stage, Threshold,
+};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An account.
+#[derive(Debug, Serialize)]
+pub(crate) struct AccountView {
+    account_id: AccountId,
+    user_id: String,
+    scheme: Scheme,
+    threshold: Threshold,
+    parties: Vec<HolderView>,
+    epoch: Epoch,
+    state: AccountState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<PublicKey>,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+    sessions: AccountSessionsView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timings_ms: Option<TimingsView>,
+}
+
+#[derive(Debug, Serialize)]
+struct HolderView {
+    party_id: PartyId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct AccountSessionsView {
+    keygen: SessionId,
+    canaries: Vec<SessionId>,
+}
+
+#[derive(Debug, Serialize)]
+struct TimingsView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keygen: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aux_wait: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<u64>,
+}
+
+impl AccountView {
+    pub(crate) fn new(
+        account: Account,
+        canaries: Vec<SessionId>,
+        labels: &BTreeMap<PartyId, String>,
+    ) -> Self {
+        let parties = account.holders.iter().map(|party| HolderView {
+            party_id: *party,
+            label: labels.get(party).filter(|label| !label.is_empty()).cloned(),
+        });
+        let Timings { keygen, aux_wait, canary } = account.timings;
+        Self {
+            account_id: account.id,
+            user_id: account.user_id,
+            scheme: account.scheme,
+            threshold: account.threshold,
+            parties: parties.collect(),
+            epoch: account.epoch,
+            state: account.state,
+            public_key: account.public_key,
+            created_at: rfc3339(account.created_at),
+            failure: account.failure,
+            sessions: AccountSessionsView { keygen: account.keygen, canaries },
+            timings_ms: keygen.is_some().then_some(TimingsView { keygen, aux_wait, canary }),
+        }
+    }
+}
+
+/// A session.
+#[derive(Debug, Serialize)]
+pub(crate) struct SessionView {
+    session_id: SessionId,
+    kind: Purpose,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<AccountId>,
+    state: &'static str,
+    attempt: Attempt,
+    quorum: BTreeSet<PartyId>,
+    waiting_for: BTreeSet<PartyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<PositionView>,
+    created_at: String,
+    deadline: String,
+    past_attempts: Vec<PastAttemptView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<PublicKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signers: Option<BTreeSet<PartyId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aux_id: Option<AuxId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct PositionView {
+    stage: Stage,
+    round: Round,
+}
+
+#[derive(Debug, Serialize)]
+struct PastAttemptView {
+    attempt: Attempt,
+    quorum: BTreeSet<PartyId>,
+    reason: &'static str,
+    parties: BTreeSet<PartyId>,
+    detail: String,
+}
+
+impl SessionView {
+    /// A running session, as its actor sees it.
+    pub(crate) fn of_running(Standing { stored, status }: &Standing) -> Result<Self, StoreError> {
+        let Status { phase, quorum, waiting_for, position, .. } = status;
+        let state = match phase {
+            Phase::WaitingForParties => "waiting_for_parties",
+            Phase::Joining => "joining",
+            Phase::Running => "running",
+            // Its last record is on its way to the disk: until then it counts as running.
+            Phase::Ended => "running",
+        };
+        let view = Self::of_stored(stored)?;
+        Ok(Self {
+            state,
+            quorum: quorum.clone(),
+            waiting_for: waiting_for.clone(),
+            position: position.map(|(stage, round)| PositionView { stage, round }),
+            ..view
+        })
+    }
+
+    /// A session as it is stored. One that has not ended then waits to be taken up again.
+    pub(crate) fn of_stored(stored: &StoredSession) -> Result<Self, StoreError> {
+        let record = &stored.record;
+        let intent = &record.intent;
+        let failure = Failure::of_record(record);
+        let waiting_for = match &record.end {
+            Some(SessionEnd::Expired { waiting_for }) => waiting_for.clone(),
+            Some(SessionEnd::Completed(_) | SessionEnd::Failed(_) | SessionEnd::Cancelled)
+            | None => BTreeSet::new(),
+        };
+        let state =
+            if record.end.is_some() { stored.state().name() } else { "waiting_for_parties" };
+        let mut view = Self {
+            session_id: intent.session,
+            kind: stored.purpose(),
+            account_id: intent.kind.account(),
+            state,
+            attempt: record.attempt,
+            quorum: BTreeSet::new(),
+            waiting_for,
+            position: None,
+            created_at: rfc3339(stored.created_at),
+            deadline: rfc3339(intent.expires_at),
+            past_attempts: record.past.iter().map(PastAttemptView::new).collect(),
+            failure,
+            signature: None,
+            public_key: None,
+            signers: None,
+            aux_id: record.aux_id,
+            message: None,
+            duration_ms: stored.duration_ms(),
+        };
+        if let IntentKind::Sign { account, epoch, public_key, payload, .. } = &intent.kind {
+            view.message = Some(hex::encode(payload.digest(*account, *epoch, public_key)));
+            view.public_key = Some(public_key.clone());
+        }
+        match &record.end {
+            Some(SessionEnd::Completed(SessionProduct::Signature { signature, signers })) => {
+                view.signature = Some(SignatureView::new(signature)?);
+                view.signers = Some(signers.clone());
+                view.quorum.clone_from(signers);
+            }
+            Some(SessionEnd::Completed(SessionProduct::Key { public_key, .. })) => {
+                view.public_key = Some(public_key.clone());
+            }
+            Some(SessionEnd::Completed(SessionProduct::Aux { aux_id })) => {
+                view.aux_id = Some(*aux_id);
+            }
+            Some(SessionEnd::Failed(_) | SessionEnd::Cancelled | SessionEnd::Expired { .. })
+            | None => {}
+        }
+        Ok(view)
+    }
+}
+
+impl PastAttemptView {
+    fn new(past: &PastAttempt) -> Self {
+        Self {
+            attempt: past.attempt,
+            quorum: past.quorum.clone(),
+            reason: past.kind.name(),
+            parties: past.parties.clone(),
+            detail: past.detail.clone(),
+        }
+    }
+}
+
+/// A signature in the encodings that the world takes.
+#[derive(Debug, Serialize)]
+struct SignatureView {
+    r: String,
+    s: String,
+    recovery_id: u8,
+    compact: String,
+    der: String,
+    ethereum: String,
+}
+
+impl SignatureView {
+    fn new(signature: &Signature) -> Result<Self, StoreError> {
+        let Signature::Ecdsa(signature) = signature;
+        let der = der(signature).map_err(|error| StoreError::Corrupt {
+            what: "signature",
+            detail: error.to_string(),
+        })?;
+        Ok(Self {
+            r: hex::encode(signature.r),
+            s: hex::encode(signature.s),
+            recovery_id: signature.recovery_id,
+            compact: hex::encode(compact(signature)),
+            der: hex::encode(der),
+            ethereum: hex::encode(ethereum(signature)),
+        })
+    }
+}
+
+/// A party.
+#[derive(Debug, Serialize)]
+pub(crate) struct PartyView {
+    party_id: PartyId,
+    label: String,
+    role: Role,
+    online: bool,
+    registered_at: String,
+}
+
+impl PartyView {
+    pub(crate) fn new(party: Party, online: bool) -> Self {
+        Self {
+            party_id: party.id,
+            label: party.label,
+            role: party.role,
+            online,
+            registered_at: rfc3339(party.registered_at),
+        }
+    }
+}
+
+/// An aux set.
+#[derive(Debug, Serialize)]
+pub(crate) struct AuxSetView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aux_id: Option<AuxId>,
+    scheme: Scheme,
+    parties: BTreeSet<PartyId>,
+    state: AuxState,
+    session_id: SessionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+}
+
+impl AuxSetView {
+    pub(crate) fn new(set: AuxSet) -> Self {
+        Self {
+            state: set.state(),
+            aux_id: set.aux_id,
+            scheme: set.scheme,
+            parties: set.parties,
+            session_id: set.session,
+            duration_ms: set.duration_ms,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Where everything from the parties comes in, and is brought to its session.
+
+use crate::decode::session_of;
+use crate::post::Post;
+use crate::requests::Requests;
+use crate::roster::Roster;
+use crate::session_actor::{Missed, SessionActor, ToSession};
+use crate::store::Store;
+use actix::prelude::*;
+use futures_util::stream::poll_fn;
+use mpc_wire::{Intent, PartyId, SessionId, SessionRefusal, ToCoordinator, ToParty, Uplink};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::mpsc;
+
+/// Sessions that come and go at a time; who finds no room waits for it.
+const HUB_MAILBOX: usize = 256;
+
+/// Messages that are answered by looking into the store, at a time: a party that sends more of
+/// them gets no answer and asks again when it reconnects.
+const MAX_LOOKUPS: usize = 64;
+
+/// Requests of parties that are worked on at a time; beyond it they are told to come later.
+const MAX_REQUESTS: usize = 64;
+
+/// Brings what parties say to their sessions.
+pub(crate) struct Hub {
+    uplink: Option<mpsc::Receiver<Uplink>>,
+    roster: Roster,
+    post: Post,
+    store: Store,
+    requests: Requests,
+    routes: BTreeMap<SessionId, Route>,
+    lookups: usize,
+    requested: usize,
+}
+
+struct Route {
+    address: Addr<SessionActor>,
+    eligible: BTreeSet<PartyId>,
+    missed: Missed,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        uplink: mpsc::Receiver<Uplink>,
+        roster: Roster,
+        post: Post,
+        store: Store,
+        requests: Requests,
+    ) -> Self {
+        Self {
+            uplink: Some(uplink),
+            roster,
+            post,
+            store,
+            requests,
+            routes: BTreeMap::new(),
+            lookups: 0,
+            requested: 0,
+        }
+    }
+
+    fn tell_sessions_of(&self, party: PartyId, message: fn(PartyId) -> ToSession) {
+        self.routes
+            .values()
+            .filter(|route| route.eligible.contains(&party))
+            .for_each(|route| route.send(party, message(party)));
+    }
+
+    fn said(&mut self, from: PartyId, message: Box<ToCoordinator>, ctx: &mut Context<Self>) {
+        if let ToCoordinator::RequestSession { intent } = *message {
+            self.requested(from, intent, ctx);
+            return;
+        }
+        let Some(session) = session_of(&message) else {
+            tracing::warn!(party = %from, "a message that is none for the coordinator was dropped");
+            return;
+        };
+        match self.routes.get(&session) {
+            Some(route) if route.eligible.contains(&from) => {
+                route.send(from, ToSession::Said { from, message });
+            }
+            Some(_) => tracing::warn!(party = %from, %session, "not a party of the session"),
+            // Only these wait for an answer; stragglers of a round do not.
+            None if matches!(
+                *message,
+                ToCoordinator::Outcome { .. } | ToCoordinator::Join { .. }
+            ) =>
+            {
+                self.look_up(from, session, ctx);
+            }
+            None => {}
+        }
+    }
+
+    /// Tells a party that a session is over, or was never known, so that it can forget it.
+    fn look_up(&mut self, party: PartyId, session: SessionId, ctx: &mut Context<Self>) {
+        if self.lookups >= MAX_LOOKUPS {
+            tracing::warn!(%party, %session, "too many questions about sessions that do not run");
+            return;
+        }
+        self.lookups += 1;
+        let (store, post) = (self.store.clone(), self.post.clone());
+        let answer = async move {
+            match store.session(session).await {
+                // It is being taken up again, and will invite the party to its next attempt.
+                Ok(Some(stored)) if stored.record.end.is_none() => {}
+                Ok(Some(_) | None) => {
+                    let message = Box::new(ToParty::Finished { session });
+                    if let Err(error) = post.deliver(party, message).await {
+                        tracing::warn!(%party, %session, %error, "an answer was lost");
+                    }
+                }
+                Err(error) => tracing::warn!(%party, %session, %error, "cannot look it up"),
+            }
+        };
+        ctx.spawn(answer.into_actor(self).map(|(), hub, _| hub.lookups -= 1));
+    }
+
+    fn requested(&mut self, from: PartyId, intent: Intent, ctx: &mut Context<Self>) {
+        let (session, request) = (intent.session, intent.request);
+        let answer = move |result| Box::new(ToParty::SessionRequested { session, request, result });
+        if self.requested >= MAX_REQUESTS {
+            tracing::warn!(party = %from, %session, "too many sessions are being asked for");
+            if let Err(error) = self.post.offer(from, answer(Err(SessionRefusal::Unavailable))) {
+                tracing::warn!(party = %from, %session, %error, "an answer was lost");
+            }
+            return;
+        }
+        self.requested += 1;
+        let (requests, post) = (self.requests.clone(), self.post.clone());
+        let work = async move {
+            let result = requests.accept(from, intent).await;
+            if let Err(refusal) = &result {
+                tracing::info!(party = %from, %session, %refusal, "refused a requested session");
+            }
+            if let Err(error) = post.deliver(from, answer(result)).await {
+                tracing::warn!(party = %from, %session, %error, "an answer was lost");
+            }
+        };
+        ctx.spawn(work.into_actor(self).map(|(), hub, _| hub.requested -= 1));
+    }
+}
+
+impl Route {
+    fn send(&self, party: PartyId, message: ToSession) {
+        match self.address.try_send(message) {
+            // A closed mailbox belongs to a session that ends or is being replaced: it learns
+            // what it needs from the roster.
+            Ok(()) | Err(SendError::Closed(_)) => {}
+            Err(SendError::Full(_)) => self.missed.add(party),
+        }
+    }
+}
+
+impl Actor for Hub {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(HUB_MAILBOX);
+        if let Some(mut uplink) = self.uplink.take() {
+            ctx.add_stream(poll_fn(move |cx| uplink.poll_recv(cx)));
+        }
+    }
+}
+
+impl StreamHandler<Uplink> for Hub {
+    fn handle(&mut self, item: Uplink, ctx: &mut Self::Context) {
+        match item {
+            Uplink::Online { party, label } => {
+                tracing::info!(%party, label, "online");
+                self.roster.set_online(party);
+                self.tell_sessions_of(party, ToSession::Online);
+            }
+            Uplink::Offline { party } => {
+                tracing::info!(%party, "offline");
+                self.roster.set_offline(party);
+                self.tell_sessions_of(party, ToSession::Offline);
+            }
+            Uplink::Message { from, message } => self.said(from, message, ctx),
+        }
+    }
+
+    fn finished(&mut self, _ctx: &mut Self::Context) {
+        // Sessions go on to their deadlines, and HTTP goes on to say that nobody is online.
+        tracing::error!("the gateway is gone");
+        for party in self.roster.online() {
+            self.roster.set_offline(party);
+            self.tell_sessions_of(party, ToSession::Offline);
+        }
+    }
+}
+
+/// A session actor wants to hear from its parties.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Attach {
+    pub(crate) session: SessionId,
+    pub(crate) eligible: BTreeSet<PartyId>,
+    /// The parties that it takes for online; it is told of every other state at once.
+    pub(crate) believed: BTreeSet<PartyId>,
+    pub(crate) address: Addr<SessionActor>,
+    pub(crate) missed: Missed,
+}
+
+impl Handler<Attach> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, attach: Attach, _ctx: &mut Self::Context) {
+        let Attach { session, eligible, believed, address, missed } = attach;
+        let route = Route { address, eligible, missed };
+        for party in &route.eligible {
+            match (believed.contains(party), self.roster.is_online(*party)) {
+                (false, true) => route.send(*party, ToSession::Online(*party)),
+                (true, false) => route.send(*party, ToSession::Offline(*party)),
+                (true, true) | (false, false) => {}
+            }
+        }
+        self.routes.insert(session, route);
+    }
+}
+
+/// A session actor is gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Detach(pub(crate) SessionId);
+
+impl Handler<Detach> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Detach(session): Detach, _ctx: &mut Self::Context) {
+        self.routes.remove(&session);
+    }
+}
+
+/// The coordinator stops.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StopHub;
+
+impl Handler<StopHub> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, StopHub: StopHub, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

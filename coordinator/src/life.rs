@@ -1,0 +1,290 @@
+//! An account's way from its order to its first use.
+//!
+//! Everything on it starts from what is stored, so that it can begin anywhere: generating (the
+//! session's end changes the state), activating (canaries by quorums that together include every
+//! party, once an aux set covers them), active or failed.
+
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::names::AccountState;
+use crate::opening::{EndWatch, OpenError, Opening, Stopping};
+use crate::pool::{Pool, WaitForAux};
+use crate::roster::Roster;
+use crate::store::account::{Account, Timings};
+use crate::store::session::StoredSession;
+use crate::store::{Store, StoreError};
+use crate::supervisor::{Find, Open, Supervisor};
+use actix::Addr;
+use mpc_session::{Millis, SessionEnd, SessionProduct};
+use mpc_wire::{
+    AccountId, AuxId, Intent, IntentKind, PartyId, Payload, PublicKey, RequestId, SessionId,
+};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What a life needs around it.
+#[derive(Debug, Clone)]
+pub(crate) struct LifeParts {
+    pub(crate) store: Store,
+    pub(crate) supervisor: Addr<Supervisor>,
+    pub(crate) pool: Addr<Pool>,
+    pub(crate) roster: Roster,
+    pub(crate) clock: Clock,
+    pub(crate) canary_deadline: Duration,
+    pub(crate) retry_pause: Duration,
+}
+
+/// One account on its way.
+pub(crate) struct Life {
+    id: AccountId,
+    parts: LifeParts,
+    state: watch::Sender<AccountState>,
+    backoff: Backoff,
+}
+
+/// Why a step could not be made now.
+#[derive(Debug, thiserror::Error)]
+enum Obstacle {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
+    #[error("the account is not in the store, or has no key")]
+    Incomplete,
+    #[error("the canaries failed")]
+    CanariesFailed,
+}
+
+impl Life {
+    pub(crate) fn new(id: AccountId, parts: LifeParts, state: watch::Sender<AccountState>) -> Self {
+        let backoff = Backoff::new(parts.retry_pause);
+        Self { id, parts, state, backoff }
+    }
+
+    /// Goes on until the account is active or has failed, or the coordinator stops.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match self.step().await {
+                Ok(state) => {
+                    self.backoff.reset();
+                    self.state.send_replace(state);
+                    if matches!(state, AccountState::Active | AccountState::Failed) {
+                        tracing::info!(account = %self.id, %state, "the account has settled");
+                        return;
+                    }
+                }
+                Err(Obstacle::Stopping(_)) => return,
+                Err(obstacle) => {
+                    let pause = self.backoff.pause();
+                    tracing::warn!(account = %self.id, %obstacle, ?pause, "no progress");
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Makes the next step; says where the account stands then.
+    async fn step(&mut self) -> Result<AccountState, Obstacle> {
+        let account = self.parts.store.account(self.id).await?.ok_or(Obstacle::Incomplete)?;
+        match account.state {
+            AccountState::Generating => self.wait_for_key(account).await,
+            AccountState::Activating => {
+                self.state.send_replace(AccountState::Activating);
+                self.activate(account).await
+            }
+            AccountState::Active | AccountState::Failed => Ok(account.state),
+        }
+    }
+
+    async fn wait_for_key(&self, account: Account) -> Result<AccountState, Obstacle> {
+        if let Some(mut end) = self.running(account.keygen).await? {
+            end.ended().await?;
+        }
+        // The session's end and the account's new state were stored together.
+        let account = self.parts.store.account(self.id).await?.ok_or(Obstacle::Incomplete)?;
+        match account.state {
+            AccountState::Generating => Err(Obstacle::Incomplete),
+            AccountState::Activating | AccountState::Active | AccountState::Failed => {
+                Ok(account.state)
+            }
+        }
+    }
+
+    async fn activate(&self, account: Account) -> Result<AccountState, Obstacle> {
+        let LifeParts { pool, store, clock, .. } = &self.parts;
+        let public_key = account.public_key.clone().ok_or(Obstacle::Incomplete)?;
+        let began = clock.now();
+        let wanted = WaitForAux { scheme: account.scheme, parties: account.holders.clone() };
+        let aux_id = pool.send(wanted).await.map_err(|_| Stopping)??;
+        let aux_ready = clock.now();
+        let mut proved = self.proved_before(&account).await?;
+        while !account.holders.is_subset(&proved) {
+            let newly = self.canaries(&account, &public_key, aux_id, &proved).await?;
+            if newly.is_subset(&proved) {
+                return Err(Obstacle::CanariesFailed);
+            }
+            proved.extend(newly);
+        }
+        let timings = Timings {
+            aux_wait: Some(elapsed(began, aux_ready)),
+            canary: Some(elapsed(aux_ready, clock.now())),
+            ..account.timings
+        };
+        store.activate_account(self.id, timings).await?;
+        Ok(AccountState::Active)
+    }
+
+    /// The parties whose shares have signed a canary already; canaries that run are waited for.
+    async fn proved_before(&self, account: &Account) -> Result<BTreeSet<PartyId>, Obstacle> {
+        let mut proved = BTreeSet::new();
+        for canary in self.parts.store.canaries(self.id).await? {
+            if !is_of_epoch(&canary, account) {
+                continue;
+            }
+            if canary.record.end.is_some() {
+                proved.extend(signers(&canary));
+            } else if let Some(mut end) = self.running(canary.id()).await? {
+                proved.extend(signers(&*end.ended().await?));
+            }
+        }
+        Ok(proved)
+    }
+
+    /// Has quorums sign that together include every party that is not proved and can be reached;
+    /// waits until there is one. Says who signed.
+    async fn canaries(
+        &self,
+        account: &Account,
+        public_key: &PublicKey,
+        aux_id: AuxId,
+        proved: &BTreeSet<PartyId>,
+    ) -> Result<BTreeSet<PartyId>, Obstacle> {
+        let threshold = usize::from(account.threshold.0);
+        let mut online = self.parts.roster.subscribe();
+        let there: BTreeSet<PartyId> = online
+            .wait_for(|online| {
+                account.holders.intersection(online).count() >= threshold
+                    && account.holders.difference(proved).any(|party| online.contains(party))
+            })
+            .await
+            .map_err(|_| Stopping)?
+            .intersection(&account.holders)
+            .copied()
+            .collect();
+        let mut running = Vec::new();
+        for quorum in quorums(&there, proved, threshold) {
+            match self.open(account, public_key, aux_id, quorum).await {
+                Ok(end) => running.push(end),
+                Err(OpenError::Stopping) => return Err(Stopping.into()),
+                Err(error) => tracing::info!(account = %self.id, %error, "no canary now"),
+            }
+        }
+        let mut newly = BTreeSet::new();
+        for mut end in running {
+            newly.extend(signers(&*end.ended().await?));
+        }
+        Ok(newly)
+    }
+
+    async fn open(
+        &self,
+        account: &Account,
+        public_key: &PublicKey,
+        aux_id: AuxId,
+        quorum: BTreeSet<PartyId>,
+    ) -> Result<EndWatch, OpenError> {
+        let intent = Intent {
+            session: SessionId::generate(),
+            request: RequestId::generate(),
+            eligible: account.holders.clone(),
+            expires_at: self.parts.clock.wall_after(self.parts.canary_deadline),
+            kind: IntentKind::Sign {
+                account: account.id,
+                epoch: account.epoch,
+                scheme: account.scheme,
+                threshold: account.threshold,
+                public_key: public_key.clone(),
+                payload: Payload::Canary,
+            },
+        };
+        let opening = Opening { preferred: quorum, ..Opening::plain(intent, Some(aux_id)) };
+        let opened = self.parts.supervisor.send(Open(opening)).await;
+        opened.unwrap_or(Err(OpenError::Stopping))
+    }
+
+    async fn running(&self, session: SessionId) -> Result<Option<EndWatch>, Stopping> {
+        let found = self.parts.supervisor.send(Find(session)).await.map_err(|_| Stopping)?;
+        Ok(found.map(|running| running.end))
+    }
+}
+
+/// Quorums of `threshold` that together include everybody in `there` but not in `proved`.
+fn quorums(
+    there: &BTreeSet<PartyId>,
+    proved: &BTreeSet<PartyId>,
+    threshold: usize,
+) -> Vec<BTreeSet<PartyId>> {
+    let unproved: Vec<_> = there.difference(proved).copied().collect();
+    unproved
+        .chunks(threshold.max(1))
+        .map(|chunk| {
+            let mut quorum: BTreeSet<_> = chunk.iter().copied().collect();
+            let others: Vec<_> = there.difference(&quorum).copied().collect();
+            let lacking = threshold.saturating_sub(quorum.len());
+            quorum.extend(others.into_iter().take(lacking));
+            quorum
+        })
+        .collect()
+}
+
+fn signers(session: &StoredSession) -> BTreeSet<PartyId> {
+    match &session.record.end {
+        Some(SessionEnd::Completed(SessionProduct::Signature { signers, .. })) => signers.clone(),
+        Some(
+            SessionEnd::Completed(SessionProduct::Key { .. } | SessionProduct::Aux { .. })
+            | SessionEnd::Failed(_)
+            | SessionEnd::Cancelled
+            | SessionEnd::Expired { .. },
+        )
+        | None => BTreeSet::new(),
+    }
+}
+
+fn is_of_epoch(session: &StoredSession, account: &Account) -> bool {
+    matches!(&session.record.intent.kind, IntentKind::Sign { epoch, .. } if *epoch == account.epoch)
+}
+
+fn elapsed(from: Millis, to: Millis) -> u64 {
+    to.0.saturating_sub(from.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parties(all: &[u8]) -> BTreeSet<PartyId> {
+        all.iter().map(|n| PartyId::new([*n; 32])).collect()
+    }
+
+    #[test]
+    fn quorums_together_include_everybody() {
+        for threshold in 2..=5 {
+            for n in threshold..=7 {
+                let there: Vec<u8> = (1..=u8::try_from(n).unwrap()).collect();
+                let there = parties(&there);
+                let made = quorums(&there, &BTreeSet::new(), threshold);
+                assert!(made.iter().all(|quorum| quorum.len() == threshold));
+                assert_eq!(made.iter().flatten().copied().collect::<BTreeSet<_>>(), there);
+                assert_eq!(made.len(), n.div_ceil(threshold));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_unproved_need_a_quorum() {
+        let made = quorums(&parties(&[1, 2, 3]), &parties(&[1, 2]), 2);
+        assert_eq!(made, [parties(&[1, 3])]);
+        assert_eq!(quorums(&parties(&[1, 2]), &parties(&[1, 2]), 2), []);
+    }
+}

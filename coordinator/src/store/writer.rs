@@ -1,0 +1,158 @@
+//! Group commit: writes that come while a commit is on its way to the disk share the next one.
+//!
+//! A commit with full sync is what a write costs; under load one commit serves many sessions. A
+//! write is answered only after the commit that holds it.
+
+use super::StoreError;
+use super::account::{self, Timings};
+use super::session::{self, NewSession, Saving};
+use mpc_wire::AccountId;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Writes that may wait for the next commit; who finds no room waits for it. Twice the sessions
+/// that run at a time by default, each of which has one write under way at most.
+const WRITE_QUEUE: usize = 2048;
+
+/// Writes that share a commit: so many take a few milliseconds to apply, as long as a slow disk
+/// takes to sync.
+const MAX_BATCH: usize = 64;
+
+/// A write.
+#[derive(Debug)]
+pub(super) enum Write {
+    Open(NewSession),
+    Save(Saving),
+    Activate(AccountId, Timings),
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is durable.
+    Stored,
+    /// A session with this session or request id exists; nothing was stored.
+    SessionExists,
+    /// The idempotency key is taken; nothing was stored.
+    KeyTaken,
+    /// The session has ended, or there is none; nothing was stored.
+    SessionOver,
+}
+
+impl Written {
+    /// Whether the transaction may hold a part of a write that was not stored.
+    fn leaves_traces(self) -> bool {
+        match self {
+            Self::Stored | Self::SessionOver => false,
+            Self::SessionExists | Self::KeyTaken => true,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    write: Write,
+    done: oneshot::Sender<Result<Written, StoreError>>,
+}
+
+/// The way to the one task that writes.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(mpsc::Sender<Entry>);
+
+impl Writer {
+    /// Starts the task; it ends when the last writer is dropped.
+    pub(super) fn start(db: DatabaseConnection) -> Self {
+        let (queue, entries) = mpsc::channel(WRITE_QUEUE);
+        tokio::spawn(run(db, entries));
+        Self(queue)
+    }
+
+    /// Writes, and says what became of it once it is durable.
+    pub(super) async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        let (done, written) = oneshot::channel();
+        self.0.send(Entry { write, done }).await.map_err(|_| StoreError::Closed)?;
+        written.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+async fn run(db: DatabaseConnection, mut entries: mpsc::Receiver<Entry>) {
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    while entries.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        match commit(&db, batch.iter().map(|entry| &entry.write)).await {
+            Ok(Some(written)) => {
+                for (entry, written) in batch.drain(..).zip(written) {
+                    answer(entry, Ok(written));
+                }
+            }
+            Ok(None) => {
+                for entry in batch.drain(..) {
+                    let written = alone(&db, &entry.write).await;
+                    answer(entry, written);
+                }
+            }
+            Err(error) => {
+                for entry in batch.drain(..) {
+                    answer(entry, Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+fn answer(entry: Entry, written: Result<Written, StoreError>) {
+    if entry.done.send(written).is_err() {
+        tracing::debug!("nobody waits for a write any more");
+    }
+}
+
+/// Commits all writes in one transaction; `None` if one of them failed: then none is stored, and
+/// each has to go alone, so that it cannot take the others with it.
+async fn commit(
+    db: &DatabaseConnection,
+    writes: impl Iterator<Item = &Write>,
+) -> Result<Option<Vec<Written>>, StoreError> {
+    let txn = begin(db).await?;
+    let mut all = Vec::new();
+    for write in writes {
+        match apply(&txn, write).await {
+            Ok(written) if !written.leaves_traces() => all.push(written),
+            Ok(_) | Err(_) => {
+                txn.rollback().await?;
+                return Ok(None);
+            }
+        }
+    }
+    txn.commit().await?;
+    Ok(Some(all))
+}
+
+async fn alone(db: &DatabaseConnection, write: &Write) -> Result<Written, StoreError> {
+    let txn = begin(db).await?;
+    let written = apply(&txn, write).await?;
+    if written.leaves_traces() {
+        txn.rollback().await?;
+    } else {
+        txn.commit().await?;
+    }
+    Ok(written)
+}
+
+/// Takes the write lock at once: no later statement can fail for the lack of it.
+async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    Ok(db.begin_with_options(options).await?)
+}
+
+async fn apply(txn: &DatabaseTransaction, write: &Write) -> Result<Written, StoreError> {
+    match write {
+        Write::Open(new) => session::open(txn, new).await,
+        Write::Save(saving) => session::save(txn, saving).await,
+        Write::Activate(id, timings) => account::activate(txn, *id, *timings).await,
+    }
+}

@@ -1,0 +1,250 @@
+#![allow(clippy::wildcard_enum_match_arm, reason = "test code fails by panicking")]
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::hub::Hub;
+use crate::post::Post;
+use crate::requests::Requests;
+use crate::roster::Roster;
+use crate::store::Store;
+use mpc_wire::{
+    Attempt, Downlink, Identity, Intent, IntentKind, Nonce, PartyId, PlanHash, RequestId, Round,
+    RoundEnvelope, RoundHeader, Scheme, Seq, SignedJoin, Stage, ToCoordinator, Uplink,
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+struct World {
+    supervisor: Addr<Supervisor>,
+    store: Store,
+    roster: Roster,
+    clock: Clock,
+    identities: Vec<Identity>,
+    parties: BTreeSet<PartyId>,
+    downlink: mpsc::Receiver<Downlink>,
+    uplink: mpsc::Sender<Uplink>,
+    _dir: TempDir,
+}
+
+impl World {
+    async fn new(max_running: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", dir.path().join("c.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let (uplink, from_gateway) = mpsc::channel(64);
+        let (to_gateway, downlink) = mpsc::channel(64);
+        let (clock, roster, post) = (Clock::start(), Roster::new(), Post::new(to_gateway));
+        let hub = Context::<Hub>::new();
+        let around = Surroundings {
+            store: store.clone(),
+            post: post.clone(),
+            roster: roster.clone(),
+            hub: hub.address(),
+            clock,
+        };
+        let supervisor = Supervisor::new(around, max_running).start();
+        let requests = Requests::new(store.clone(), supervisor.clone(), clock, &Limits::default());
+        hub.run(Hub::new(from_gateway, roster.clone(), post, store.clone(), requests));
+        let identities: Vec<_> = (0..2).map(|_| Identity::generate()).collect();
+        let parties: BTreeSet<_> = identities.iter().map(Identity::party).collect();
+        parties.iter().for_each(|party| roster.set_online(*party));
+        Self { supervisor, store, roster, clock, identities, parties, downlink, uplink, _dir: dir }
+    }
+
+    async fn open(&self) -> Result<EndWatch, OpenError> {
+        let intent = Intent {
+            session: SessionId::generate(),
+            request: RequestId::generate(),
+            eligible: self.parties.clone(),
+            expires_at: self.clock.wall_after(Duration::from_secs(60)),
+            kind: IntentKind::Aux { scheme: Scheme::EcdsaCggmp24 },
+        };
+        self.supervisor.send(Open(Opening::plain(intent, None))).await.unwrap()
+    }
+
+    async fn told(&mut self) -> ToParty {
+        match self.downlink.recv().await.unwrap() {
+            Downlink::Deliver { message, .. } => *message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn invited_to(&mut self, attempt: u32) -> PlanHash {
+        let mut plans = BTreeSet::new();
+        for _ in 0..self.parties.len() {
+            match self.told().await {
+                ToParty::Invite { plan, .. } => {
+                    assert_eq!(plan.attempt, Attempt(attempt));
+                    plans.insert(plan.hash());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(plans.len(), 1);
+        plans.pop_first().unwrap()
+    }
+
+    async fn say(&self, from: PartyId, message: ToCoordinator) {
+        self.uplink.send(Uplink::Message { from, message: Box::new(message) }).await.unwrap();
+    }
+
+    /// All join the attempt, and it starts.
+    async fn join(&mut self, session: SessionId, attempt: Attempt, plan: PlanHash) {
+        for identity in &self.identities {
+            let join = SignedJoin::sign(identity, plan, Nonce::new([1; 32]), [2; 32]);
+            self.say(identity.party(), ToCoordinator::Join { session, attempt, join }).await;
+        }
+        for _ in 0..self.parties.len() {
+            assert!(matches!(self.told().await, ToParty::Started { .. }));
+        }
+    }
+
+    async fn kill(&self, session: SessionId) {
+        let running = self.supervisor.send(Find(session)).await.unwrap().unwrap();
+        let actor = running.actor.unwrap();
+        actor.send(ToSession::Poison).await.unwrap_err();
+    }
+}
+
+#[actix_web::test]
+async fn a_dead_actor_is_replaced_and_its_attempt_not_resumed() {
+    let mut world = World::new(8).await;
+    let session = world.open().await.unwrap().session;
+    world.invited_to(1).await;
+    world.kill(session).await;
+    world.invited_to(2).await;
+    let stored = world.store.session(session).await.unwrap().unwrap();
+    assert_eq!(stored.record.attempt, Attempt(2));
+    assert_eq!(stored.record.past.len(), 1);
+    assert_eq!(stored.record.past[0].kind, FailureKind::RunnerLost);
+    // The dead actor's members are no longer counted as busy: only the second attempt is.
+    drop(world.roster.engage(world.parties.clone()));
+    let found = world.supervisor.send(Find(session)).await.unwrap().unwrap();
+    assert!(found.actor.is_some());
+}
+
+#[actix_web::test]
+async fn a_session_that_keeps_killing_its_actors_is_given_up() {
+    let mut world = World::new(8).await;
+    let mut end = world.open().await.unwrap();
+    for attempt in 1..=MAX_DEATHS {
+        world.invited_to(attempt).await;
+        world.kill(end.session).await;
+    }
+    let ended = end.ended().await.unwrap();
+    let Some(SessionEnd::Failed(failure)) = &ended.record.end else { panic!("{ended:?}") };
+    assert_eq!(failure.reason, FailureReason::AttemptsExhausted(FailureKind::Panicked));
+    for _ in 0..world.parties.len() {
+        assert!(matches!(world.told().await, ToParty::Abort { .. }));
+        assert!(matches!(world.told().await, ToParty::Finished { .. }));
+    }
+    assert!(world.supervisor.send(Find(end.session)).await.unwrap().is_none());
+    assert!(world.store.aux_sets().await.unwrap().is_empty());
+}
+
+#[actix_web::test]
+async fn only_so_many_sessions_run_at_a_time() {
+    let mut world = World::new(1).await;
+    let mut first = world.open().await.unwrap();
+    world.invited_to(1).await;
+    assert!(matches!(world.open().await, Err(OpenError::Overloaded)));
+    assert_eq!(world.store.running_sessions().await.unwrap().len(), 1);
+    let running = world.supervisor.send(Find(first.session)).await.unwrap().unwrap();
+    running.actor.unwrap().send(ToSession::Cancel).await.unwrap();
+    first.ended().await.unwrap();
+    // The place is free once the actor has gone.
+    while world.supervisor.send(Find(first.session)).await.unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+    world.open().await.unwrap();
+}
+
+#[actix_web::test]
+async fn nothing_is_stored_of_a_session_with_too_few_parties() {
+    let world = World::new(8).await;
+    let away = *world.parties.first().unwrap();
+    world.roster.set_offline(away);
+    match world.open().await {
+        Err(OpenError::NotEnoughParties { online: 1, needed: 2, missing }) => {
+            assert_eq!(missing, [away].into());
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(world.store.running_sessions().await.unwrap().is_empty());
+    assert!(world.store.aux_sets().await.unwrap().is_empty());
+}
+
+#[actix_web::test]
+async fn a_message_without_room_costs_the_attempt_and_not_the_session() {
+    let mut world = World::new(8).await;
+    let session = world.open().await.unwrap().session;
+    let plan = world.invited_to(1).await;
+    world.join(session, Attempt(1), plan).await;
+    let [from, to] = [world.identities[0].party(), world.identities[1].party()];
+    // Nobody takes what is sent, so the session's mailbox fills, and then overflows.
+    for seq in 0..2000 {
+        let header = RoundHeader {
+            session,
+            attempt: Attempt(1),
+            from,
+            to,
+            stage: Stage(1),
+            round: Round(1),
+            seq: Seq(seq),
+        };
+        let envelope = RoundEnvelope { header, sealed: vec![0; 8] };
+        world.say(from, ToCoordinator::Round(envelope)).await;
+    }
+    let mut passed = 0;
+    loop {
+        match world.told().await {
+            ToParty::Round(envelope) => {
+                assert_eq!(envelope.header.seq, Seq(passed));
+                passed += 1;
+            }
+            ToParty::Abort { attempt, .. } => assert_eq!(attempt, Attempt(1)),
+            ToParty::Invite { plan, .. } => {
+                assert_eq!(plan.attempt, Attempt(2));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(passed < 2000);
+    let stored = world.store.session(session).await.unwrap().unwrap();
+    assert_eq!(stored.record.past[0].parties, [from].into());
+}
+
+#[actix_web::test]
+async fn joins_that_are_not_their_senders_are_dropped() {
+    let mut world = World::new(8).await;
+    let session = world.open().await.unwrap().session;
+    let plan = world.invited_to(1).await;
+    let attempt = Attempt(1);
+    let [a, b] = [&world.identities[0], &world.identities[1]];
+    let of_a = SignedJoin::sign(a, plan, Nonce::new([1; 32]), [2; 32]);
+    // Said by another party, signed by another key, altered, and for another plan.
+    let mut forged = SignedJoin::sign(b, plan, Nonce::new([1; 32]), [2; 32]);
+    forged.member = a.party();
+    let altered = SignedJoin { hpke_key: [3; 32], ..of_a.clone() };
+    let other = SignedJoin::sign(a, PlanHash::new([0; 32]), Nonce::new([1; 32]), [2; 32]);
+    for (from, join) in
+        [(b.party(), of_a), (a.party(), forged), (a.party(), altered), (a.party(), other)]
+    {
+        world.say(from, ToCoordinator::Join { session, attempt, join }).await;
+    }
+    let of_b = SignedJoin::sign(b, plan, Nonce::new([1; 32]), [2; 32]);
+    world.say(b.party(), ToCoordinator::Join { session, attempt, join: of_b }).await;
+    let found = world.supervisor.send(Find(session)).await.unwrap().unwrap();
+    let actor = found.actor.unwrap();
+    loop {
+        let standing = actor.send(crate::session_actor::Ask).await.unwrap();
+        assert_eq!(standing.status.phase, mpc_session::Phase::Joining);
+        if standing.status.waiting_for == [a.party()].into() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    world.join(session, attempt, plan).await;
+}

@@ -1,0 +1,26 @@
+//! The coordinator's schema: one file a change, in order.
+
+mod m0001_parties;
+mod m0002_accounts;
+mod m0003_sessions;
+mod m0004_aux_sets;
+mod m0005_idempotency;
+
+use sea_orm_migration::prelude::*;
+
+/// Brings a coordinator's database to the newest schema.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_parties::Migration),
+            Box::new(m0002_accounts::Migration),
+            Box::new(m0003_sessions::Migration),
+            Box::new(m0004_aux_sets::Migration),
+            Box::new(m0005_idempotency::Migration),
+        ]
+    }
+}
