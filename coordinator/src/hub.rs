@@ -169,6 +169,11 @@ impl StreamHandler<Uplink> for Hub {
         match item {
             Uplink::Online { party, label } => {
                 tracing::info!(%party, label, "online");
+                // A party that is announced again has a new connection, and what was on its way
+                // over the old one is lost: it was away for a moment.
+                if self.roster.is_online(party) {
+                    self.tell_sessions_of(party, ToSession::Offline);
+                }
                 self.roster.set_online(party);
                 self.tell_sessions_of(party, ToSession::Online);
             }

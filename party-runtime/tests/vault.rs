@@ -1,5 +1,7 @@
 //! The vault keeps what it is given, and refuses whatever was tampered with.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use mpc_engine::SecretBytes;
 use mpc_wire::{AccountId, Epoch, PublicKey, Scheme, SessionId, Threshold};
 use party_runtime::vault::ShareRecord;

@@ -162,10 +162,15 @@ impl Session {
         }
         effects.extend(abort(&plan, AbortReason::Superseded));
         self.state = State::Gathering(Gathering);
+        self.go_on(now, effects);
+    }
+
+    /// Plans the next attempt, or waits for parties. Either way what became of the last one is
+    /// stored.
+    pub(crate) fn go_on(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         let before = effects.len();
         self.try_attempt(now, effects);
         if effects.len() == before {
-            // Nothing was planned, so nothing was stored: the failed attempt shall not be lost.
             effects.push(self.persist());
         }
     }

@@ -44,10 +44,7 @@ impl Session {
     pub fn open(order: Order, now: Millis) -> (Self, Vec<Effect>) {
         let mut session = Self::gathering(order, Attempt::default(), Vec::new());
         let mut effects = Vec::new();
-        session.try_attempt(now, &mut effects);
-        if effects.is_empty() {
-            effects.push(session.persist());
-        }
+        session.go_on(now, &mut effects);
         (session, effects)
     }
 
@@ -74,7 +71,8 @@ impl Session {
         let mut effects = Vec::new();
         match end {
             Some(end) => session.state = State::Ended(Ended { end }),
-            None => session.try_attempt(now, &mut effects),
+            // A restart is nobody's fault: it may go past `MAX_ATTEMPTS`, never past the deadline.
+            None => session.go_on(now, &mut effects),
         }
         (session, effects)
     }

@@ -1,7 +1,7 @@
 use crate::parties::{Manner, is_sign_invite};
 use crate::world::World;
 use coordinator::{Limits, Role};
-use mpc_wire::{AccountId, PartyId, SessionId, ToCoordinator, ToParty};
+use mpc_wire::{AccountId, PartyId, SessionId, ToCoordinator, ToParty, Uplink};
 use serde_json::json;
 use std::time::Duration;
 
@@ -53,6 +53,26 @@ async fn a_party_lost_in_an_attempt_is_replaced() {
             matches!(message, ToParty::Abort { session: s, .. } if *s == session && to != bad)
         })
         .await;
+}
+
+#[actix_web::test]
+async fn a_party_announced_again_has_lost_what_was_on_its_way() {
+    let world = World::of_three().await;
+    let account = world.account().await;
+    world.ids.iter().for_each(|party| world.parties.behave(*party, Manner::Stalls));
+    let path = format!("/api/v1/accounts/{account}/sign");
+    let body = json!({ "message": "11".repeat(32) });
+    let reply = world.post(&path, &[("Prefer", "respond-async")], &body).await;
+    let path = format!("/api/v1/sessions/{}", reply.json["session_id"].as_str().unwrap());
+    let running = world.until(&path, |reply| reply.json["state"] == "running").await;
+    let member: PartyId = running.json["quorum"][0].as_str().unwrap().parse().unwrap();
+    world.ids.iter().for_each(|party| world.parties.behave(*party, Manner::Honest));
+    // Its socket was replaced: the gateway announces it again, with no `Offline` between.
+    world.up(Uplink::Online { party: member, label: String::new() }).await;
+    let ended = world.until(&path, |reply| reply.json["state"] == "completed").await;
+    assert_eq!(ended.json["attempt"], 2);
+    assert_eq!(ended.json["past_attempts"][0]["reason"], "peer_missing");
+    assert_eq!(ended.json["past_attempts"][0]["parties"], json!([member.to_string()]));
 }
 
 #[actix_web::test]
