@@ -93,6 +93,7 @@ pub(crate) fn serve(listen: SocketAddr, api: Api) -> std::io::Result<(Server, Ve
     .workers(HTTP_WORKERS)
     .max_connections(MAX_CONNECTIONS)
     .backlog(BACKLOG)
+    .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .bind(listen)?;

@@ -3,6 +3,9 @@
 use crate::pending_actor::{FromCoordinator, LinkUp, PendingActor};
 use actix::prelude::*;
 use actix_codec::Framed;
+use actix_service::{Service, ServiceExt as _};
+use actix_tls::connect::{ConnectInfo, Connection, Connector as TcpConnector};
+use awc::http::Uri;
 use awc::ws::{Codec, Frame, Message as WsMessage};
 use awc::{BoxedSocket, Client};
 use bytes::Bytes;
@@ -11,6 +14,7 @@ use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::limits::{HANDSHAKE, MAX_FRAME, SILENCE, SUBPROTOCOL, VERSION};
 use mpc_wire::{Canonical, Identity, PartyId, ToCoordinator, ToParty, codec};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -102,14 +106,14 @@ impl Link {
     fn connect(&mut self, ctx: &mut Context<Self>) {
         let (outgoing, queue) = mpsc::channel(MAX_OUTGOING);
         self.outgoing = None;
-        let connection = Connection {
+        let carrier = Carrier {
             address: self.address.clone(),
             label: self.label.clone(),
             identity: self.identity.clone(),
             pending: self.pending.clone(),
             link: ctx.address(),
         };
-        let run = async move { connection.run(outgoing, queue).await };
+        let run = async move { carrier.run(outgoing, queue).await };
         ctx.spawn(run.into_actor(self).map(|ended, link, ctx| link.lost(&ended, ctx)));
     }
 
@@ -177,7 +181,7 @@ impl Handler<Opened> for Link {
 }
 
 /// One connection, from its start to its end.
-struct Connection {
+struct Carrier {
     address: GatewayAddress,
     label: String,
     identity: Identity,
@@ -187,7 +191,7 @@ struct Connection {
 
 type Socket = Framed<BoxedSocket, Codec>;
 
-impl Connection {
+impl Carrier {
     async fn run(
         self,
         outgoing: mpsc::Sender<ToCoordinator>,
@@ -213,7 +217,7 @@ impl Connection {
     }
 
     async fn open(&self) -> Result<Socket, LinkError> {
-        let client = Client::builder().timeout(HANDSHAKE).finish();
+        let client = Client::builder().timeout(HANDSHAKE).connector(undelayed()).finish();
         let (response, mut socket) = client
             .ws(&self.address.url)
             .protocols([SUBPROTOCOL])
@@ -300,6 +304,25 @@ impl Connection {
             Frame::Text(_) | Frame::Continuation(_) => Err(LinkError::Handshake),
         }
     }
+}
+
+/// Connects with `TCP_NODELAY`: rounds are small messages that go back and forth, and each would
+/// wait some forty milliseconds for the other side's delayed acknowledgement.
+fn undelayed() -> awc::Connector<
+    impl Service<
+        ConnectInfo<Uri>,
+        Response = Connection<Uri, TcpStream>,
+        Error = actix_tls::connect::ConnectError,
+    > + Clone,
+> {
+    let connect =
+        TcpConnector::default().service().map(|connection: Connection<Uri, TcpStream>| {
+            if let Err(error) = connection.io_ref().set_nodelay(true) {
+                tracing::warn!(%error, "rounds over this connection will be slow");
+            }
+            connection
+        });
+    awc::Connector::new().connector(connect)
 }
 
 async fn send(socket: &mut Socket, message: &ToCoordinator) -> Result<(), LinkError> {

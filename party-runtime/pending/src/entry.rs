@@ -74,24 +74,6 @@ pub(crate) struct AttemptFacts {
     pub(crate) inbox: Inbox,
 }
 
-/// Why there are no facts of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoPlace {
-    /// The attempt is over, or superseded.
-    Dead,
-    /// Too many attempts are open.
-    NoRoom,
-}
-
-impl From<NoPlace> for DropCause {
-    fn from(why: NoPlace) -> Self {
-        match why {
-            NoPlace::Dead => Self::StaleAttempt,
-            NoPlace::NoRoom => Self::Overflow,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Joining {
     #[default]
@@ -144,6 +126,24 @@ impl Entry {
         entry
     }
 
+    /// Takes over the early messages that came before the stored session was read. Says how many
+    /// of them came from others than the members.
+    pub(crate) fn absorb_early(&mut self, early: Entry) -> usize {
+        let mut strange = 0;
+        for (attempt, mut facts) in early.attempts {
+            if self.is_superseded(attempt) {
+                continue;
+            }
+            let mine = self.attempts.entry(attempt).or_default();
+            if let Some((plan, _)) = &mine.plan {
+                strange += facts.inbox.keep_only(&plan.quorum);
+            }
+            mine.starts.append(&mut facts.starts);
+            mine.inbox = facts.inbox;
+        }
+        strange
+    }
+
     /// The session as it is to be stored; none while its purpose or consent is open.
     pub(crate) fn record(&self) -> Option<Record> {
         let intent = self.purpose.as_ref()?.intent.clone();
@@ -183,21 +183,21 @@ impl Entry {
 
     /// The facts of an attempt, new ones if there is room for them: what comes early must not push
     /// out what is known already.
-    pub(crate) fn attempt_mut(&mut self, attempt: Attempt) -> Result<&mut AttemptFacts, NoPlace> {
+    pub(crate) fn attempt_mut(&mut self, attempt: Attempt) -> Result<&mut AttemptFacts, DropCause> {
         if self.is_superseded(attempt) {
-            return Err(NoPlace::Dead);
+            return Err(DropCause::StaleAttempt);
         }
         if !self.attempts.contains_key(&attempt) && self.attempts.len() >= MAX_OPEN_ATTEMPTS {
-            return Err(NoPlace::NoRoom);
+            return Err(DropCause::Overflow);
         }
         Ok(self.attempts.entry(attempt).or_default())
     }
 
     /// The facts of an attempt to which the party is invited: the newest always has room. It is
     /// the only one that can still be joined, so the older ones that are not joined make way.
-    pub(crate) fn invited_mut(&mut self, attempt: Attempt) -> Result<&mut AttemptFacts, NoPlace> {
+    pub(crate) fn invited_mut(&mut self, attempt: Attempt) -> Result<&mut AttemptFacts, DropCause> {
         if self.is_superseded(attempt) {
-            return Err(NoPlace::Dead);
+            return Err(DropCause::StaleAttempt);
         }
         self.attempts.retain(|older, facts| *older >= attempt || facts.joining != Joining::Not);
         Ok(self.attempts.entry(attempt).or_default())
@@ -217,12 +217,10 @@ impl Entry {
     /// Lets every attempt up to this one die. Returns the launched one among them, whose runner
     /// has to be stopped.
     pub(crate) fn kill_up_to(&mut self, attempt: Attempt) -> Option<Attempt> {
-        let newer = self.attempts.split_off(&attempt.next());
-        let dead = std::mem::replace(&mut self.attempts, newer);
+        let running = self.launched().filter(|launched| *launched <= attempt);
+        self.attempts.retain(|number, _| *number > attempt);
         self.floor = self.floor.max(attempt);
-        dead.into_iter()
-            .find(|(_, facts)| matches!(facts.joining, Joining::Launched(_)))
-            .map(|(attempt, _)| attempt)
+        running
     }
 
     /// The attempt that was launched and has not ended.
@@ -268,18 +266,24 @@ impl Entry {
 impl AttemptFacts {
     /// The `Started` that fits the plan and the party's own join, as joins by member.
     pub(crate) fn matching_start(&self) -> Option<BTreeMap<PartyId, VerifiedJoin>> {
+        self.starts.iter().find_map(|joins| self.matching(joins))
+    }
+
+    /// The joins by member, if they fit the plan and the party's own join.
+    pub(crate) fn matching(
+        &self,
+        joins: &[VerifiedJoin],
+    ) -> Option<BTreeMap<PartyId, VerifiedJoin>> {
         let (plan, plan_hash) = self.plan.as_ref()?;
         let Joining::Joined(own) = &self.joining else { return None };
-        self.starts.iter().find_map(|joins| {
-            let by_member: BTreeMap<_, _> =
-                joins.iter().map(|join| (join.member(), join.clone())).collect();
-            let members: BTreeSet<_> = by_member.keys().copied().collect();
-            let fits = joins.len() == plan.quorum.len()
-                && members == plan.quorum
-                && joins.iter().all(|join| join.plan_hash() == *plan_hash)
-                && by_member.get(&own.join.member).map(VerifiedJoin::as_join) == Some(&own.join);
-            fits.then_some(by_member)
-        })
+        let by_member: BTreeMap<_, _> =
+            joins.iter().map(|join| (join.member(), join.clone())).collect();
+        let members: BTreeSet<_> = by_member.keys().copied().collect();
+        let fits = joins.len() == plan.quorum.len()
+            && members == plan.quorum
+            && joins.iter().all(|join| join.plan_hash() == *plan_hash)
+            && by_member.get(&own.join.member).map(VerifiedJoin::as_join) == Some(&own.join);
+        fits.then_some(by_member)
     }
 }
 

@@ -1,18 +1,19 @@
 //! The machine.
 
 use crate::effect::{DropCause, Effect};
-use crate::entry::{Consent, Entry, Joining, Life, NoPlace, Purpose};
+use crate::entry::{Consent, Entry, Joining, Life, Purpose};
 use crate::event::{Event, Now};
 use crate::inbox::Taken;
 use crate::join::Joiner;
 use crate::limits::{
-    MAX_EARLY_STARTS, MAX_HELD_BYTES, MAX_HELD_BYTES_IN_ALL, MAX_ORPHANS, MAX_SESSIONS, ORPHAN_PATIENCE,
+    MAX_EARLY_STARTS, MAX_HELD_BYTES, MAX_HELD_BYTES_IN_ALL, MAX_ORPHANS, MAX_SESSIONS,
+    ORPHAN_PATIENCE,
 };
 use crate::record::{Record, StoredConsent};
 use crate::settle::{persist, settle};
 use mpc_wire::{
     Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, PartyId, RequestId, RoundEnvelope,
-    SessionId, VerifiedJoin,
+    RoundHeader, SessionId, VerifiedJoin,
 };
 use std::collections::BTreeMap;
 
@@ -137,8 +138,8 @@ impl Pending {
         entry.purpose.get_or_insert_with(|| Purpose::new(intent, now));
         let facts = match entry.invited_mut(attempt) {
             Ok(facts) => facts,
-            Err(why) => {
-                effects.push(Effect::Drop { session, cause: why.into() });
+            Err(cause) => {
+                effects.push(Effect::Drop { session, cause });
                 return;
             }
         };
@@ -214,32 +215,34 @@ impl Pending {
         joiner: &mut dyn Joiner,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(entry) = self.entry_for_early(session, now, effects) else { return };
-        let facts = match entry.attempt_mut(attempt) {
-            Ok(facts) => facts,
-            Err(why) => {
-                effects.push(Effect::Drop { session, cause: why.into() });
+        let entry = match self.entry_for_early(session, now) {
+            Ok(entry) => entry,
+            Err(cause) => {
+                effects.push(Effect::Drop { session, cause });
                 return;
             }
         };
-        let cause =
-            if matches!(facts.joining, Joining::Launched(_)) || facts.starts.contains(&joins) {
-                Some(DropCause::Repeated)
-            } else if facts.starts.len() >= MAX_EARLY_STARTS {
-                Some(DropCause::Overflow)
-            } else {
-                None
-            };
+        let facts = match entry.attempt_mut(attempt) {
+            Ok(facts) => facts,
+            Err(cause) => {
+                effects.push(Effect::Drop { session, cause });
+                return;
+            }
+        };
+        let cause = match &facts.joining {
+            Joining::Launched(_) => Some(DropCause::Repeated),
+            // Now only the right one is of use, and it has room however many wrong ones came first.
+            Joining::Joined(_) if facts.matching(&joins).is_none() => Some(DropCause::WrongJoins),
+            Joining::Joined(_) => None,
+            Joining::Not if facts.starts.contains(&joins) => Some(DropCause::Repeated),
+            Joining::Not if facts.starts.len() >= MAX_EARLY_STARTS => Some(DropCause::Overflow),
+            Joining::Not => None,
+        };
         if let Some(cause) = cause {
             effects.push(Effect::Drop { session, cause });
             return;
         }
         facts.starts.push(joins);
-        if matches!(facts.joining, Joining::Joined(_)) && facts.matching_start().is_none() {
-            facts.starts.pop();
-            effects.push(Effect::Drop { session, cause: DropCause::WrongJoins });
-            return;
-        }
         settle(session, entry, joiner, effects);
     }
 
@@ -257,7 +260,13 @@ impl Pending {
             return;
         }
         let room_in_all = MAX_HELD_BYTES_IN_ALL.saturating_sub(self.held_bytes());
-        let Some(entry) = self.entry_for_early(session, now, effects) else { return };
+        let entry = match self.entry_for_early(session, now) {
+            Ok(entry) => entry,
+            Err(cause) => {
+                effects.push(without_place(header, cause));
+                return;
+            }
+        };
         let room = room_in_all.min(MAX_HELD_BYTES.saturating_sub(entry.held_bytes()));
         if envelope.sealed.len() > room && !entry.is_awaited(&header) {
             effects.push(Effect::Refuse(header));
@@ -265,12 +274,8 @@ impl Pending {
         }
         let facts = match entry.attempt_mut(header.attempt) {
             Ok(facts) => facts,
-            Err(NoPlace::Dead) => {
-                effects.push(Effect::Drop { session, cause: DropCause::StaleAttempt });
-                return;
-            }
-            Err(NoPlace::NoRoom) => {
-                effects.push(Effect::Refuse(header));
+            Err(cause) => {
+                effects.push(without_place(header, cause));
                 return;
             }
         };
@@ -437,44 +442,28 @@ impl Pending {
     }
 
     /// The entry that an early message belongs to; a new one if there is room.
-    fn entry_for_early(
-        &mut self,
-        session: SessionId,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Option<&mut Entry> {
+    fn entry_for_early(&mut self, session: SessionId, now: Now) -> Result<&mut Entry, DropCause> {
         let orphans =
             || self.entries.values().filter(|e| matches!(e.life, Life::Orphan { .. })).count();
-        let cause = match self.entries.get(&session) {
-            Some(Entry { life: Life::Over { .. }, .. }) => Some(DropCause::NoSession),
-            Some(_) => None,
-            None if orphans() >= MAX_ORPHANS => Some(DropCause::Overflow),
-            None => None,
-        };
-        if let Some(cause) = cause {
-            effects.push(Effect::Drop { session, cause });
-            return None;
+        match self.entries.get(&session) {
+            Some(Entry { life: Life::Over { .. }, .. }) => return Err(DropCause::NoSession),
+            None if orphans() >= MAX_ORPHANS => return Err(DropCause::Overflow),
+            Some(_) | None => {}
         }
         let until = now.monotonic.saturating_add(ORPHAN_PATIENCE);
-        Some(self.entries.entry(session).or_insert_with(|| Entry::new(Life::Orphan { until })))
+        Ok(self.entries.entry(session).or_insert_with(|| Entry::new(Life::Orphan { until })))
     }
 }
 
-impl Entry {
-    /// Takes over the early messages that came before the stored session was read. Says how many
-    /// of them came from others than the members.
-    fn absorb_early(&mut self, early: Entry) -> usize {
-        let mut strange = 0;
-        for (attempt, mut facts) in early.attempts {
-            if let Ok(mine) = self.attempt_mut(attempt) {
-                if let Some((plan, _)) = &mine.plan {
-                    strange += facts.inbox.keep_only(&plan.quorum);
-                }
-                mine.starts.append(&mut facts.starts);
-                mine.inbox = facts.inbox;
-            }
-        }
-        strange
+/// What is said of a message that has no place: its sender hears of it if only room is wanting.
+fn without_place(header: RoundHeader, cause: DropCause) -> Effect {
+    match cause {
+        DropCause::Overflow => Effect::Refuse(header),
+        DropCause::NoSession
+        | DropCause::StaleAttempt
+        | DropCause::Repeated
+        | DropCause::WrongJoins
+        | DropCause::NotAMember => Effect::Drop { session: header.session, cause },
     }
 }
 
