@@ -16,7 +16,9 @@ pub struct Now {
     pub wall: UnixMillis,
 }
 
-/// Something happened. The variants may come in any order and any number of times.
+/// Something happened. The variants may come in any order and any number of times, with one
+/// exception: nothing but early messages may come before [`Event::Restored`] if there is anything
+/// to restore.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A local caller wants this session. Its request leaves only after this is stored.
