@@ -175,7 +175,8 @@ impl Node {
 }
 
 /// The gateway's question who may connect, answered by the coordinator's database.
-struct StoreRoster(Store);
+#[derive(Debug, Clone)]
+pub struct StoreRoster(pub Store);
 
 impl Roster for StoreRoster {
     fn is_enrolled(

@@ -10,8 +10,8 @@ use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
 use mpc_pending::{Effect, Event, Launch, Now, Pending, Record};
 use mpc_wire::{
-    Attempt, AttemptOutcome, Intent, SessionId, SessionRefusal, SignedJoin, ToCoordinator, ToParty,
-    UnixMillis,
+    Attempt, AttemptOutcome, ErrorCode, Intent, SessionId, SessionRefusal, SignedJoin,
+    ToCoordinator, ToParty, UnixMillis,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -269,6 +269,10 @@ impl PendingActor {
             ToParty::Abort { session, attempt, .. } => Event::Aborted { session, attempt },
             ToParty::Finished { session } => Event::Finished(session),
             ToParty::SessionRequested { .. } => return Ok(None),
+            ToParty::Error { code: ErrorCode::GoingAway, detail } => {
+                tracing::info!(detail, "the gateway goes away");
+                return Ok(None);
+            }
             ToParty::Error { code, detail } => {
                 tracing::warn!(?code, detail, "the gateway reports an error");
                 return Ok(None);

@@ -6,16 +6,14 @@ use crate::proxy::{Interceptor, Proxy};
 use crate::stub::{Log, StubRunners};
 use awc::{Client, SendClientRequest};
 use coordinator::{ApiKey, Coordinator, CoordinatorConfig, Limits, Role, Store};
-use gateway::{CONNECT_PATH, Gateway, GatewayConfig, Roster, RosterUnavailable};
+use gateway::{CONNECT_PATH, Gateway, GatewayConfig};
 use k256::ecdsa::SigningKey;
-use mpc_wire::PartyId;
+use mpc::node::StoreRoster;
 use party_runtime::{CpuPool, KeySource, Party, PartyConfig, Vault};
 use serde_json::Value;
 use std::cell::RefCell;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,8 +77,7 @@ impl Cluster {
     /// Starts a cluster with its data in `folder` and waits until every party is online.
     pub async fn start(folder: &Path, specs: Vec<PartySpec>) -> anyhow::Result<Self> {
         log_to_test_output();
-        let database = format!("sqlite://{}?mode=rwc", folder.join("coordinator.sqlite").display());
-        let store = Store::open(&database).await?;
+        let store = open_store(folder).await?;
         let mut vaults = Vec::new();
         for (number, spec) in specs.iter().enumerate() {
             let folder = folder.join(format!("party-{}", number + 1));
@@ -90,20 +87,7 @@ impl Cluster {
             store.register_party(vault.party(), spec.role, "").await?;
             vaults.push(vault);
         }
-        let (to_coordinator, from_gateway) = mpsc::channel(1024);
-        let (to_gateway, from_coordinator) = mpsc::channel(1024);
-        let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let gateway = gateway::start(
-            GatewayConfig::new(any_port, SERVER_NAME),
-            Arc::new(StoreRoster(store.clone())),
-            to_coordinator,
-            from_coordinator,
-        )
-        .await?;
-        let api_key = ApiKey::try_from(API_KEY.to_owned())?;
-        let config = CoordinatorConfig { listen: any_port, api_key, limits: Limits::default() };
-        let coordinator =
-            coordinator::start(config, store.clone(), from_gateway, to_gateway).await?;
+        let (gateway, coordinator) = start_office(&store, any_port()).await?;
         let mut parties = Vec::new();
         for (vault, spec) in vaults.into_iter().zip(specs) {
             parties.push(start_party(gateway.addr(), vault, spec).await?);
@@ -112,6 +96,19 @@ impl Cluster {
         let count = cluster.parties.len();
         cluster.wait_online(count).await?;
         Ok(cluster)
+    }
+
+    /// Ends gateway and coordinator and starts new ones on the same database and gateway port, as
+    /// after a restart of their host. The parties are left alone.
+    pub async fn restart_office(self, folder: &Path) -> anyhow::Result<Self> {
+        let Self { store, coordinator, gateway, parties } = self;
+        let addr = gateway.addr();
+        coordinator.stop().await;
+        gateway.stop().await;
+        store.close().await?;
+        let store = open_store(folder).await?;
+        let (gateway, coordinator) = start_office(&store, addr).await?;
+        Ok(Self { store, coordinator, gateway, parties })
     }
 
     /// Waits until `count` parties are online.
@@ -185,6 +182,30 @@ impl Cluster {
     }
 }
 
+async fn open_store(folder: &Path) -> anyhow::Result<Store> {
+    let path = folder.join("coordinator.sqlite");
+    Ok(Store::open(&format!("sqlite://{}?mode=rwc", path.display())).await?)
+}
+
+fn any_port() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+async fn start_office(
+    store: &Store,
+    gateway_addr: SocketAddr,
+) -> anyhow::Result<(Gateway, Coordinator)> {
+    let (to_coordinator, from_gateway) = mpsc::channel(1024);
+    let (to_gateway, from_coordinator) = mpsc::channel(1024);
+    let roster = Arc::new(StoreRoster(store.clone()));
+    let config = GatewayConfig::new(gateway_addr, SERVER_NAME);
+    let gateway = gateway::start(config, roster, to_coordinator, from_coordinator).await?;
+    let api_key = ApiKey::try_from(API_KEY.to_owned())?;
+    let config = CoordinatorConfig { listen: any_port(), api_key, limits: Limits::default() };
+    let coordinator = coordinator::start(config, store.clone(), from_gateway, to_gateway).await?;
+    Ok((gateway, coordinator))
+}
+
 async fn start_party(gateway: SocketAddr, vault: Vault, spec: PartySpec) -> anyhow::Result<Party> {
     let addr = match spec.interceptor {
         Some(interceptor) => Proxy::start(gateway, interceptor).await?.addr,
@@ -224,15 +245,4 @@ async fn answer(request: SendClientRequest) -> anyhow::Result<(u16, Value)> {
     let status = answer.status().as_u16();
     let body = answer.body().limit(1 << 20).await?;
     Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
-}
-
-struct StoreRoster(Store);
-
-impl Roster for StoreRoster {
-    fn is_enrolled(
-        &self,
-        party: PartyId,
-    ) -> Pin<Box<dyn Future<Output = Result<bool, RosterUnavailable>> + Send + '_>> {
-        Box::pin(async move { self.0.is_registered(party).await.map_err(RosterUnavailable::new) })
-    }
 }

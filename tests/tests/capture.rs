@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use coordinator::Role;
-use mpc_engine::{Engine as _, RunContext, Step, Task};
+use mpc_engine::{RunContext, Step, Task};
 use mpc_pending::Joiner;
 use mpc_tests::cluster::{Cluster, Engine, PartySpec};
 use mpc_tests::proxy::Recorder;
