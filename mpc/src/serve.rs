@@ -29,7 +29,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         server_name: SERVER_NAME.to_owned(),
         api_key: ApiKey::try_from(found.key.expose().to_string())?,
         parties,
-        master_key: args.crypto_master_key.map(|key| KeySource::Hex(key.expose().clone())),
+        // Compose files pass variables that are not set as empty ones.
+        master_key: args
+            .crypto_master_key
+            .filter(|key| !key.expose().is_empty())
+            .map(|key| KeySource::Hex(key.expose().clone())),
         cpu: CpuPool::for_this_machine().context("cannot start the threads of the CPU pool")?,
     };
     let node = Node::start(config).await?;

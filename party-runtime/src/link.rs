@@ -1,6 +1,7 @@
 //! The link actor: the party's one connection to its gateway, made again whenever it is lost.
 
-use crate::pending_actor::{FromCoordinator, LinkUp, PendingActor};
+use crate::pending_actor::{FromCoordinator, LinkHandle, LinkUp, PendingActor};
+use crate::supervisor::DeathNotice;
 use actix::prelude::*;
 use actix_codec::Framed;
 use actix_service::{Service, ServiceExt as _};
@@ -13,7 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::limits::{HANDSHAKE, MAX_FRAME, SILENCE, SUBPROTOCOL, VERSION};
 use mpc_wire::{Canonical, Identity, PartyId, ToCoordinator, ToParty, codec};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -91,6 +92,8 @@ pub(crate) struct Link {
     pending: Addr<PendingActor>,
     outgoing: Option<mpsc::Sender<ToCoordinator>>,
     backoff: Duration,
+    up_since: Option<Instant>,
+    _death_notice: DeathNotice,
 }
 
 impl Link {
@@ -99,8 +102,18 @@ impl Link {
         label: String,
         identity: Identity,
         pending: Addr<PendingActor>,
+        death_notice: DeathNotice,
     ) -> Self {
-        Self { address, label, identity, pending, outgoing: None, backoff: MIN_BACKOFF }
+        Self {
+            address,
+            label,
+            identity,
+            pending,
+            outgoing: None,
+            backoff: MIN_BACKOFF,
+            up_since: None,
+            _death_notice: death_notice,
+        }
     }
 
     fn connect(&mut self, ctx: &mut Context<Self>) {
@@ -119,6 +132,11 @@ impl Link {
 
     fn lost(&mut self, error: &LinkError, ctx: &mut Context<Self>) {
         self.outgoing = None;
+        // Only a connection that has lasted is a reason to come back quickly: two processes with
+        // one identity would else replace each other all the time.
+        if self.up_since.take().is_some_and(|since| since.elapsed() > MAX_BACKOFF) {
+            self.backoff = MIN_BACKOFF;
+        }
         let pause = jittered(self.backoff);
         self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         tracing::info!(party = %self.identity.party(), %error, ?pause, "link down");
@@ -130,6 +148,8 @@ impl Actor for Link {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // What fits the connection's queue must fit the way to it.
+        ctx.set_mailbox_capacity(MAX_OUTGOING);
         self.connect(ctx);
     }
 }
@@ -149,6 +169,19 @@ impl Handler<Outgoing> for Link {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(NotSent::NoConnection),
         }
+    }
+}
+
+/// Gives the connection up. What the machine still wants to be heard it sends again over the next.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reconnect;
+
+impl Handler<Reconnect> for Link {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconnect, _: &mut Self::Context) {
+        self.outgoing = None;
     }
 }
 
@@ -176,7 +209,7 @@ impl Handler<Opened> for Link {
     fn handle(&mut self, Opened(outgoing): Opened, _: &mut Self::Context) {
         tracing::info!(party = %self.identity.party(), server = %self.address.server_name, "link up");
         self.outgoing = Some(outgoing);
-        self.backoff = MIN_BACKOFF;
+        self.up_since = Some(Instant::now());
     }
 }
 
@@ -206,7 +239,7 @@ impl Carrier {
         // The link takes messages before the machine hears that it is up, so that nothing which
         // the machine then sends finds the link closed.
         if self.link.send(Opened(outgoing)).await.is_err()
-            || self.pending.send(LinkUp(self.link.clone().recipient())).await.is_err()
+            || self.pending.send(LinkUp(self.handle())).await.is_err()
         {
             return LinkError::Stopping;
         }
@@ -214,6 +247,11 @@ impl Carrier {
             Err(error) => error,
             Ok(()) => LinkError::Closed,
         }
+    }
+
+    fn handle(&self) -> LinkHandle {
+        let link = self.link.clone();
+        LinkHandle { outgoing: link.clone().recipient(), reconnect: link.recipient() }
     }
 
     async fn open(&self) -> Result<Socket, LinkError> {
@@ -295,10 +333,7 @@ impl Carrier {
                     .await
                     .map_err(|_| LinkError::Stopping)
             }
-            Frame::Ping(bytes) => socket
-                .send(WsMessage::Pong(bytes))
-                .await
-                .map_err(|error| LinkError::Socket(error.to_string())),
+            Frame::Ping(bytes) => write(socket, WsMessage::Pong(bytes)).await,
             Frame::Pong(_) => Ok(()),
             Frame::Close(_) => Err(LinkError::Closed),
             Frame::Text(_) | Frame::Continuation(_) => Err(LinkError::Handshake),
@@ -327,10 +362,16 @@ fn undelayed() -> awc::Connector<
 
 async fn send(socket: &mut Socket, message: &ToCoordinator) -> Result<(), LinkError> {
     let bytes = Bytes::from(codec::encode(message)?);
-    socket
-        .send(WsMessage::Binary(bytes))
-        .await
-        .map_err(|error| LinkError::Socket(error.to_string()))
+    write(socket, WsMessage::Binary(bytes)).await
+}
+
+/// Writes, but not for ever: a host that vanished leaves a full buffer and no error.
+async fn write(socket: &mut Socket, message: WsMessage) -> Result<(), LinkError> {
+    match timeout(SILENCE, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(LinkError::Socket(error.to_string())),
+        Err(_) => Err(LinkError::Silent),
+    }
 }
 
 /// The next message of the handshake; pings in between are answered.
@@ -338,10 +379,7 @@ async fn expect_message(socket: &mut Socket) -> Result<ToParty, LinkError> {
     loop {
         match socket.next().await {
             Some(Ok(Frame::Binary(bytes))) => return Ok(codec::decode(&bytes)?),
-            Some(Ok(Frame::Ping(bytes))) => socket
-                .send(WsMessage::Pong(bytes))
-                .await
-                .map_err(|error| LinkError::Socket(error.to_string()))?,
+            Some(Ok(Frame::Ping(bytes))) => write(socket, WsMessage::Pong(bytes)).await?,
             Some(Ok(Frame::Pong(_))) => {}
             Some(Ok(Frame::Close(_))) | None => return Err(LinkError::Closed),
             Some(Ok(Frame::Text(_) | Frame::Continuation(_))) => return Err(LinkError::Handshake),

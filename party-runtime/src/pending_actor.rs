@@ -1,7 +1,7 @@
 //! The pending actor: a thin shell around [`mpc_pending::Pending`]. It decodes, calls the machine
 //! and performs its effects in their order; what must be durable first is stored first.
 
-use crate::link::Outgoing;
+use crate::link::{Outgoing, Reconnect};
 use crate::policy;
 use crate::runner::{RunnerCommand, RunnerEnded, RunnerHandle, Runners};
 use crate::seal::FreshJoiner;
@@ -10,10 +10,10 @@ use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
 use mpc_pending::{Effect, Event, Launch, Now, Pending, Record};
 use mpc_wire::{
-    Attempt, AttemptOutcome, ErrorCode, Intent, SessionId, SessionRefusal, SignedJoin,
-    ToCoordinator, ToParty, UnixMillis,
+    Attempt, AttemptFailure, AttemptOutcome, DeclineReason, ErrorCode, FailureKind, Intent,
+    SessionId, SessionRefusal, SignedJoin, ToCoordinator, ToParty, UnixMillis,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
@@ -32,7 +32,14 @@ pub(crate) struct FromCoordinator(pub(crate) Box<ToParty>);
 /// The link to the gateway is open.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct LinkUp(pub(crate) Recipient<Outgoing>);
+pub(crate) struct LinkUp(pub(crate) LinkHandle);
+
+/// What the pending actor uses of the link.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkHandle {
+    pub(crate) outgoing: Recipient<Outgoing>,
+    pub(crate) reconnect: Recipient<Reconnect>,
+}
 
 /// Ends the actor.
 #[derive(Message)]
@@ -82,7 +89,7 @@ pub(crate) struct PendingActor {
     runners: Rc<dyn Runners>,
     running: BTreeMap<(SessionId, Attempt), RunnerHandle>,
     callers: BTreeMap<SessionId, Caller>,
-    link: Option<Recipient<Outgoing>>,
+    link: Option<LinkHandle>,
     /// Effects whose turn has not come: everything behind a record that is being stored.
     waiting: VecDeque<Effect>,
     storing: Option<SpawnHandle>,
@@ -183,12 +190,13 @@ impl PendingActor {
             Effect::Launch(launch) => self.launch(*launch, ctx),
             Effect::Kill { session, attempt } => {
                 if let Some(runner) = self.running.remove(&(session, attempt)) {
-                    runner.command(RunnerCommand::Kill);
+                    kill(&runner, session);
                 }
             }
             Effect::Deliver { session, attempt, messages } => {
-                if let Some(runner) = self.running.get(&(session, attempt)) {
-                    runner.command(RunnerCommand::Deliver(messages));
+                let runner = self.running.get(&(session, attempt));
+                if runner.is_some_and(|r| !r.command(RunnerCommand::Deliver(messages))) {
+                    self.overwhelmed(session, attempt, ctx);
                 }
             }
             Effect::Refuse(header) => {
@@ -210,9 +218,26 @@ impl PendingActor {
     fn send(&mut self, message: ToCoordinator) {
         // What is lost here is sent again when the link is up, as far as it matters then.
         let Some(link) = &self.link else { return };
-        if let Err(error) = link.try_send(Outgoing(message)) {
-            tracing::warn!(%error, "message to the coordinator dropped");
+        if let Err(error) = link.outgoing.try_send(Outgoing(message)) {
+            // A clean break instead of a gap: the coordinator sees that the party was away.
+            tracing::warn!(%error, "no room for a message to the coordinator, reconnecting");
+            if let Err(error) = link.reconnect.try_send(Reconnect) {
+                tracing::warn!(%error, "the link is busy with its end already");
+            }
         }
+    }
+
+    /// A runner has no room for a message that the machine holds for delivered: its attempt ends.
+    fn overwhelmed(&mut self, session: SessionId, attempt: Attempt, ctx: &mut Context<Self>) {
+        if let Some(runner) = self.running.remove(&(session, attempt)) {
+            kill(&runner, session);
+        }
+        let outcome = AttemptOutcome::Failed(AttemptFailure {
+            kind: FailureKind::Internal,
+            guilty: BTreeSet::new(),
+            detail: "the runner could not keep up with its messages".into(),
+        });
+        ctx.notify(RunnerEnded { session, attempt, outcome });
     }
 
     fn ask(&mut self, intent: Intent, ctx: &mut Context<Self>) {
@@ -222,7 +247,12 @@ impl PendingActor {
         ctx.spawn(judge.into_actor(self).map(move |verdict, actor, ctx| match verdict {
             Ok(Ok(())) => actor.apply(Event::Approved(session), ctx),
             Ok(Err(reason)) => actor.apply(Event::Refused { session, reason }, ctx),
-            Err(error) => actor.give_up(&error, ctx),
+            Err(error @ VaultError::Database(_)) => actor.give_up(&error, ctx),
+            // One unreadable record is no reason to stop the sessions of all others.
+            Err(error) => {
+                tracing::error!(%session, %error, "declined: the account's record cannot be used");
+                actor.apply(Event::Refused { session, reason: DeclineReason::NoShare }, ctx);
+            }
         }));
     }
 
@@ -234,7 +264,7 @@ impl PendingActor {
             tracing::error!(%session, "launch without a link");
             return;
         };
-        let runner = self.runners.start(launch, link, ctx.address().recipient());
+        let runner = self.runners.start(launch, link.outgoing, ctx.address().recipient());
         self.running.insert((session, attempt), runner);
     }
 
@@ -320,7 +350,7 @@ impl Actor for PendingActor {
 
 impl Drop for PendingActor {
     fn drop(&mut self) {
-        self.running.values().for_each(|runner| runner.command(RunnerCommand::Kill));
+        self.running.iter().for_each(|((session, _), runner)| kill(runner, *session));
     }
 }
 
@@ -385,6 +415,7 @@ impl Batch {
         for effect in effects {
             match effect {
                 Effect::Persist(record) => {
+                    forgotten.retain(|session| *session != record.intent.session);
                     records.insert(record.intent.session, *record);
                 }
                 Effect::Forget(session) => {
@@ -405,6 +436,12 @@ impl Batch {
             }
         }
         Self { records: records.into_values().collect(), forgotten, behind }
+    }
+}
+
+fn kill(runner: &RunnerHandle, session: SessionId) {
+    if !runner.command(RunnerCommand::Kill) {
+        tracing::warn!(%session, "a runner has no room for its end; its engine ends unheard");
     }
 }
 

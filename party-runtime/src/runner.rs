@@ -51,11 +51,13 @@ impl RunnerHandle {
         Self(recipient)
     }
 
-    pub(crate) fn command(&self, command: RunnerCommand) {
-        if let Err(error) = self.0.try_send(command) {
-            // A runner that is gone has said so, or its guard has; one whose mailbox is full
-            // misses a message and fails by its session's deadline.
-            tracing::warn!(%error, "a runner did not take a command");
+    /// Hands a command over. False if the runner is there and has no room for it.
+    #[must_use]
+    pub(crate) fn command(&self, command: RunnerCommand) -> bool {
+        match self.0.try_send(command) {
+            // One that is gone has said so, or its guard has.
+            Ok(()) | Err(SendError::Closed(_)) => true,
+            Err(SendError::Full(_)) => false,
         }
     }
 }

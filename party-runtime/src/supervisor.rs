@@ -65,11 +65,12 @@ impl Supervisor {
     fn make_family(&mut self, ctx: &mut Context<Self>) {
         self.generation += 1;
         let notice =
-            DeathNotice { supervisor: ctx.address().recipient(), generation: self.generation };
+            || DeathNotice { supervisor: ctx.address().recipient(), generation: self.generation };
         let Factory { vault, runners, gateway, label } = &self.factory;
-        let pending = PendingActor::new(vault.clone(), Rc::clone(runners), notice).start();
+        let pending = PendingActor::new(vault.clone(), Rc::clone(runners), notice()).start();
         let identity = vault.identity().clone();
-        let link = Link::new(gateway.clone(), label.clone(), identity, pending.clone()).start();
+        let link =
+            Link::new(gateway.clone(), label.clone(), identity, pending.clone(), notice()).start();
         self.family = Some(Family { pending, link });
     }
 }
@@ -90,9 +91,13 @@ impl Handler<Death> for Supervisor {
             return;
         }
         let party = self.factory.vault.party();
-        tracing::error!(%party, panicked = death.panicked, deaths = self.generation, "the pending actor died");
-        if let Some(family) = self.family.take() {
-            stop_link(&family.link);
+        tracing::error!(%party, panicked = death.panicked, deaths = self.generation, "an actor of the party died");
+        // The other one of the two goes with it; its own notice is of an old generation then.
+        self.generation += 1;
+        if let Some(Family { pending, link }) = self.family.take() {
+            let link = link.try_send(crate::link::Stop).is_ok();
+            let pending = pending.try_send(crate::pending_actor::Stop).is_ok();
+            tracing::debug!(link, pending, "what was left of the party's actors was stopped");
         }
         ctx.run_later(RESTART_PAUSE, Self::make_family);
     }
@@ -118,12 +123,6 @@ impl Handler<Stop> for Supervisor {
                 tracing::debug!("an actor of the party was gone before its stop");
             }
         })
-    }
-}
-
-fn stop_link(link: &Addr<Link>) {
-    if let Err(error) = link.try_send(crate::link::Stop) {
-        tracing::warn!(%error, "the link did not take its stop");
     }
 }
 

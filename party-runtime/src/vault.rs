@@ -43,7 +43,7 @@ pub enum VaultError {
     #[error("the party's database failed: {0}")]
     Database(#[from] DbErr),
     /// The key text has the wrong form.
-    #[error("the master key must be 64 hexadecimal digits")]
+    #[error("the master key (CRYPTO_MASTER_KEY or the key file) must be 64 hexadecimal digits")]
     KeyForm,
     /// The key file cannot be read or made.
     #[error("cannot use the key file {path}: {source}")]
@@ -61,8 +61,19 @@ pub enum VaultError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The vault has a key, but not in this file.
+    #[error(
+        "the key file {path} is missing, but the vault was made with a key: bring the file back, \
+         or give the key as CRYPTO_MASTER_KEY"
+    )]
+    KeyFileMissing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The key is not the one that the vault was made with.
-    #[error("wrong master key: this vault was made with another one")]
+    #[error(
+        "wrong master key: this vault was made with another one (CRYPTO_MASTER_KEY or a key file)"
+    )]
     WrongKey,
     /// A record was altered, moved or cut.
     #[error("a record of the vault was altered, or belongs to another place")]
@@ -96,10 +107,11 @@ impl Vault {
     /// # Errors
     /// [`VaultError::WrongKey`] if the vault was made with another key.
     pub async fn open(path: &Path, source: &KeySource) -> Result<Self, VaultError> {
-        let kek = Kek::load(source)?;
         let db = connect(path).await?;
         Migrator::up(&db, None).await?;
-        match header::Entity::find_by_id(HEADER_ID).one(&db).await? {
+        let header = header::Entity::find_by_id(HEADER_ID).one(&db).await?;
+        let kek = Kek::load(source, header.is_none())?;
+        match header {
             Some(header) => Self::open_existing(db, kek, header).await,
             None => Self::create(db, kek).await,
         }
@@ -177,18 +189,24 @@ impl Vault {
         Ok(transaction.commit().await?)
     }
 
-    /// Reads every session record.
+    /// Reads every session record. One that was altered is left where it is and told to the log:
+    /// it must not take the other sessions with it.
     ///
     /// # Errors
-    /// [`VaultError`] if one of them cannot be read.
+    /// [`VaultError`] if the database cannot be read.
     pub async fn sessions(&self) -> Result<Vec<mpc_pending::Record>, VaultError> {
-        record::Entity::find()
+        let rows = record::Entity::find()
             .filter(record::Column::Kind.eq(Kind::Session.name()))
             .all(&self.db)
-            .await?
-            .iter()
-            .map(|row| self.open_row(row))
-            .collect()
+            .await?;
+        let read = rows.iter().filter_map(|row| match self.open_row(row) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                tracing::error!(session = row.name, %error, "a stored session cannot be used");
+                None
+            }
+        });
+        Ok(read.collect())
     }
 
     async fn create(db: DatabaseConnection, kek: Kek) -> Result<Self, VaultError> {
@@ -316,6 +334,8 @@ async fn connect(path: &Path) -> Result<DatabaseConnection, VaultError> {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
+            // A secret that served its attempt is to be gone from the file, not only unlinked.
+            .pragma("secure_delete", "ON")
     });
     Ok(Database::connect(options).await?)
 }

@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Names of fields of every protocol's messages, as they stand in an unsealed one. Short names
-/// such as `e` or `u` would be found in any random bytes.
+/// Names of fields of every protocol's messages, as they stand in an unsealed one. Names of less
+/// than five letters are left out: they are found by chance in some megabytes of random bytes;
+/// `challenge` too, because the gateway's handshake has one.
 const FIELDS: &[&str] = &[
     "cap_v",
     "cap_x",
@@ -34,11 +35,7 @@ const FIELDS: &[&str] = &[
     "cap_t",
     "cap_gamma",
     "cap_delta",
-    "rho",
-    "psi",
-    "psi0",
     "psi_prime",
-    "challenge",
     "commitment",
     "public_polynomial",
     "old_share_id",
@@ -58,16 +55,8 @@ const FIELDS: &[&str] = &[
     "message_with_metadata",
 ];
 
-/// Shortest name that counts. Three letters are found by chance once in some millions of bytes.
-const SHORTEST: usize = 5;
-
 fn fields_in(bytes: &[u8]) -> Vec<&'static str> {
-    FIELDS
-        .iter()
-        .filter(|name| name.len() >= SHORTEST)
-        .filter(|name| contains(bytes, name.as_bytes()))
-        .copied()
-        .collect()
+    FIELDS.iter().filter(|name| contains(bytes, name.as_bytes())).copied().collect()
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -105,7 +94,7 @@ struct Primes {
 #[actix_rt::test]
 async fn a_capture_holds_nothing_of_the_protocol() {
     let folder = tempfile::tempdir().unwrap();
-    let recorders: Vec<Rc<RefCell<Recorder>>> = (0..2).map(|_| Rc::default()).collect();
+    let recorders: Vec<Rc<RefCell<Recorder>>> = (0..3).map(|_| Rc::default()).collect();
     let cpu = CpuPool::for_this_machine().unwrap();
     let specs = recorders
         .iter()
@@ -114,7 +103,7 @@ async fn a_capture_holds_nothing_of_the_protocol() {
         })
         .collect();
     let cluster = Cluster::start(folder.path(), specs).await.unwrap();
-    let account = cluster.create_account(2, &[0, 1]).await.unwrap();
+    let account = cluster.create_account(2, &[0, 1, 2]).await.unwrap();
     let id = account["account_id"].as_str().unwrap().to_owned();
     let body = serde_json::json!({ "message": "5a".repeat(32) });
     let (status, session) =
@@ -126,12 +115,12 @@ async fn a_capture_holds_nothing_of_the_protocol() {
 
     let captured: Vec<u8> =
         recorders.iter().flat_map(|recorder| recorder.borrow().seen.concat()).collect();
-    // Both parties, key generation, aux generation and three signings: far more than this.
-    assert!(captured.len() > 500_000, "only {} bytes captured", captured.len());
+    // Key generation with a newcomer, aux generation and three signings: far more than this.
+    assert!(captured.len() > 1_000_000, "only {} bytes captured", captured.len());
     assert_eq!(fields_in(&captured), Vec::<&str>::new());
 
     let secrets = secrets(folder.path(), id.parse().unwrap(), aux).await;
-    assert_eq!(secrets.len(), 6);
+    assert_eq!(secrets.len(), 9);
     let database: Vec<u8> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -186,7 +175,7 @@ fn an_unsealed_message_would_be_found() {
 
 async fn secrets(folder: &Path, account: AccountId, aux: AuxId) -> Vec<Vec<u8>> {
     let mut secrets = Vec::new();
-    for party in ["party-1", "party-2"] {
+    for party in ["party-1", "party-2", "party-3"] {
         let folder = folder.join(party);
         let key = KeySource::File(folder.join("master.key"));
         let vault = Vault::open(&folder.join("vault.sqlite"), &key).await.unwrap();

@@ -148,7 +148,10 @@ impl Session {
             State::Gathering(_) | State::Ended(_) => return,
         };
         let AttemptFailure { kind, guilty, detail } = failure;
-        guilty.iter().for_each(|party| self.candidates.fault(*party));
+        // Where nobody can be named every member is equally suspect: nobody is blamed, and the next
+        // quorum is another one as far as there are others.
+        let suspects = if guilty.is_empty() { &plan.quorum } else { &guilty };
+        suspects.iter().for_each(|party| self.candidates.fault(*party));
         self.past.push(PastAttempt {
             attempt: plan.attempt,
             quorum: plan.quorum.clone(),

@@ -6,8 +6,8 @@ use crate::end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 use crate::session::Session;
 use crate::state::{Position, Running, State};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, FailureKind, PartyId, Round, RoundEnvelope,
-    RoundHeader, Signature, Stage, ToParty,
+    Attempt, AttemptFailure, AttemptOutcome, FailureKind, IntentKind, PartyId, Payload, Round,
+    RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
 };
 use std::collections::BTreeSet;
 
@@ -53,14 +53,17 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         // A verified signature over the intent's payload is what the session is for, whichever
-        // attempt made it: a party may report it late, after a restart on either side.
+        // attempt made it: a party may report it late, after a restart on either side. Not so for
+        // a canary, which is to show that each of its members can sign: all have to report.
         if let AttemptOutcome::Signed(signature) = outcome
+            && !self.is_canary()
             && self.ended().is_none()
             && self.candidates.is_eligible(from)
         {
             self.signed(attempt, from, signature, effects);
             return;
         }
+        let is_fitting = makes(&self.intent.kind, &outcome);
         let running = match self.running_as(from, attempt) {
             Ok(running) => running,
             Err(cause) => {
@@ -74,10 +77,9 @@ impl Session {
         };
         match outcome {
             AttemptOutcome::Failed(mut failure) => {
-                // Blame is advisory: it decides who is left out of the next attempt, no more. A
-                // party that names nobody of the quorum has failed by itself.
+                // Blame is advisory: it decides who is left out of the next attempt, no more.
                 failure.guilty.retain(|party| running.plan.quorum.contains(party));
-                if failure.guilty.is_empty() {
+                if failure.guilty.is_empty() && failure.kind.is_the_reporters_own() {
                     failure.guilty.insert(from);
                 }
                 self.attempt_failed(failure, now, effects);
@@ -85,12 +87,25 @@ impl Session {
             outcome @ (AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
             | AttemptOutcome::Signed(_)) => {
+                if !is_fitting {
+                    let failure = AttemptFailure {
+                        kind: FailureKind::ResultInvalid,
+                        guilty: BTreeSet::from([from]),
+                        detail: "a member reports what the session is not for".into(),
+                    };
+                    self.attempt_failed(failure, now, effects);
+                    return;
+                }
                 running.outcomes.insert(from, outcome);
                 if running.unreported().is_empty() {
                     self.all_reported(effects);
                 }
             }
         }
+    }
+
+    fn is_canary(&self) -> bool {
+        matches!(&self.intent.kind, IntentKind::Sign { payload: Payload::Canary, .. })
     }
 
     pub(crate) fn signed(
@@ -130,6 +145,14 @@ impl Session {
                     public_shares: public_shares.clone(),
                 })
             }
+            // Signatures of one attempt need not be equal to the letter; each was verified, and
+            // every member of the quorum has shown one.
+            Some(AttemptOutcome::Signed(signature)) => {
+                SessionEnd::Completed(SessionProduct::Signature {
+                    signature: *signature,
+                    signers: running.plan.quorum.clone(),
+                })
+            }
             Some(AttemptOutcome::Aux { aux_id }) if are_equal => {
                 SessionEnd::Completed(SessionProduct::Aux { aux_id: *aux_id })
             }
@@ -156,6 +179,24 @@ impl Session {
             State::Running(_) => Err(DropCause::NotAMember),
             State::Gathering(_) | State::Joining(_) | State::Ended(_) => Err(DropCause::OutOfPhase),
         }
+    }
+}
+
+/// Whether a session of this kind can make this.
+fn makes(kind: &IntentKind, outcome: &AttemptOutcome) -> bool {
+    match (kind, outcome) {
+        (IntentKind::Keygen { .. }, AttemptOutcome::Keygen { .. })
+        | (IntentKind::Aux { .. }, AttemptOutcome::Aux { .. })
+        | (IntentKind::Sign { .. }, AttemptOutcome::Signed(_)) => true,
+        (
+            IntentKind::Keygen { .. }
+            | IntentKind::Aux { .. }
+            | IntentKind::Sign { .. }
+            | IntentKind::Refresh { .. }
+            | IntentKind::Reshare { .. }
+            | IntentKind::Replace { .. },
+            _,
+        ) => false,
     }
 }
 

@@ -97,6 +97,9 @@ impl Session {
             Event::Progress { from, attempt, stage, round, waiting_for } => {
                 match self.running_as(from, attempt) {
                     Ok(running) => {
+                        // A member can only wait for members.
+                        let waiting_for =
+                            waiting_for.intersection(&running.plan.quorum).copied().collect();
                         let position = Position { at: (stage, round), waiting_for };
                         running.positions.insert(from, position);
                     }

@@ -99,6 +99,16 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether the fault lies with the party that reports it, if it names no other.
+    pub const fn is_the_reporters_own(self) -> bool {
+        match self {
+            Self::RunnerLost | Self::Panicked | Self::Storage | Self::Internal => true,
+            Self::PeerMisbehaved | Self::Transport | Self::PeerMissing | Self::ResultInvalid => {
+                false
+            }
+        }
+    }
+
     /// The kind's name in texts.
     pub const fn name(self) -> &'static str {
         match self {

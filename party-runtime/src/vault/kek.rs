@@ -36,11 +36,15 @@ impl fmt::Debug for KeySource {
 pub(super) struct Kek([u8; 32]);
 
 impl Kek {
-    pub(super) fn load(source: &KeySource) -> Result<Self, VaultError> {
+    /// Loads the key. A key file is made only for a vault that is new: an old one needs its own.
+    pub(super) fn load(source: &KeySource, is_new_vault: bool) -> Result<Self, VaultError> {
         match source {
             KeySource::Hex(text) => Self::parse(text),
             KeySource::File(path) => {
                 if !path.exists() {
+                    if !is_new_vault {
+                        return Err(VaultError::KeyFileMissing { path: path.clone() });
+                    }
                     make_key_file(path)?;
                 }
                 Self::parse(&read_key_file(path)?)
@@ -96,13 +100,17 @@ fn make_key_file(path: &Path) -> Result<(), VaultError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(|error| failed(error.into()))?;
     let text = Zeroizing::new(hex::encode(bytes.as_slice()));
+    // Written aside and renamed: a crash leaves either no key file or a whole one.
+    let draft = path.with_extension("draft");
     let mut file = std::fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
-        .open(path)
+        .open(&draft)
         .map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&draft, path).map_err(failed)
 }
 
 fn read_key_file(path: &Path) -> Result<Zeroizing<String>, VaultError> {
