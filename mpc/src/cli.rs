@@ -73,7 +73,8 @@ pub(crate) struct NodeArgs {
     #[arg(long, env = "MPC_GATEWAY_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8082")]
     pub(crate) gateway: SocketAddr,
     /// How many parties the node runs; without it, those of the data folder, or 3 in a new one.
-    #[arg(long, env = "MPC_PARTIES", value_name = "N", value_parser = parties)]
+    /// With 0 it runs gateway and coordinator alone, for parties that connect from elsewhere.
+    #[arg(long, env = "MPC_PARTIES", value_name = "N", value_parser = own_parties)]
     pub(crate) parties: Option<usize>,
     #[command(flatten)]
     pub(crate) api_key: ApiKeyArgs,
@@ -252,6 +253,10 @@ fn parties(text: &str) -> Result<usize, String> {
     } else {
         Err(format!("give 2 to {MAX_PARTIES}"))
     }
+}
+
+fn own_parties(text: &str) -> Result<usize, String> {
+    if text == "0" { Ok(0) } else { parties(text) }
 }
 
 fn threshold(text: &str) -> Result<Threshold, String> {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod coordinator_killed;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod node;

@@ -38,6 +38,9 @@ fn a_killed_node_comes_back_with_its_accounts() {
     node.await_parties(3);
     let account = node.ask(&["account", "create", "--user-id", "alice"]);
     assert_eq!(text(&account, "state"), "active");
+    // The second account of these parties: its aux set is there.
+    let keygen = account["timings_ms"]["keygen"].as_u64().unwrap();
+    assert!(keygen < 500, "a second account's key took {keygen} ms");
     let new = text(&account, "account_id").to_owned();
     sign(&node, &new, &["hello", "--hash", "sha256"], HELLO);
     wrong_requests_are_told_apart(&node, &new);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The API key of all nodes here.
-const KEY: &str = "a-key-of-the-tests";
+pub(crate) const KEY: &str = "a-key-of-the-tests";
 
 /// How long the parties may take to come online.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -93,7 +93,12 @@ impl Drop for RunningNode {
 
 /// The command of a node in this folder, on free ports.
 pub(crate) fn node(data: &Path) -> Command {
-    let mut command = mpc(&["node", "--api", "127.0.0.1:0", "--gateway", "127.0.0.1:0"]);
+    node_at(data, "127.0.0.1:0")
+}
+
+/// The command of a node whose gateway listens there.
+pub(crate) fn node_at(data: &Path, gateway: &str) -> Command {
+    let mut command = mpc(&["node", "--api", "127.0.0.1:0", "--gateway", gateway]);
     command.args(["--log", "warn", "--data"]).arg(data);
     command
 }

@@ -49,9 +49,13 @@ pub(crate) fn second_opinions(claim: &Claim) {
             asked.push(name);
         }
     }
+    if asked.is_empty() {
+        println!("SKIPPED: no second opinion, neither `openssl` nor `python3` is here");
+    }
     println!("second opinions: {asked:?}");
+    // A machine with nothing but a Rust toolchain has none; where CI runs there must be one.
     assert!(
-        !asked.is_empty(),
+        !asked.is_empty() || std::env::var_os("CI").is_none(),
         "no second implementation of ECDSA here: install the command `openssl`, or `python3`"
     );
 }
