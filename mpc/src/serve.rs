@@ -50,6 +50,8 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
 /// Where the node listens, and what to try.
 fn greeting(node: &Node, found: &FoundKey) -> String {
     let (api, gateway, parties) = (node.api(), node.gateway(), node.parties().len());
+    // An account has three parties unless its request says otherwise.
+    let count = if parties == 2 { ", \"parties\": 2" } else { "" };
     let (whence, key) = match &found.file {
         Some(file) => {
             let file = file.display();
@@ -63,6 +65,6 @@ fn greeting(node: &Node, found: &FoundKey) -> String {
          parties  {parties}\n\
          \n\
          try: curl -s http://{api}/api/v1/accounts -H \"X-API-Key: {key}\" \\\n       \
-         -H 'Content-Type: application/json' -d '{{\"user_id\": \"alice\"}}'\n"
+         -H 'Content-Type: application/json' -d '{{\"user_id\": \"alice\"{count}}}'\n"
     )
 }

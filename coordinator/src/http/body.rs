@@ -31,8 +31,12 @@ pub(crate) async fn read(request: &HttpRequest, payload: web::Payload) -> Result
         .unwrap_or_else(|_| Err(Problem::new(Code::InvalidBody, "the body did not arrive in time")))
 }
 
-/// Reads a value from a body; fields that it does not have are refused.
+/// Reads a value from a body; fields that it does not have are refused. The body must be an
+/// object: serde would also take an array of the fields in their order.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Code::InvalidBody, "the body must be a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| Problem::new(Code::InvalidBody, error.to_string()))
 }
 

@@ -58,6 +58,7 @@ async fn bad_requests_are_problems_and_leave_nothing_behind() {
         (&sign, json!({}), 400, "invalid_body"),
         (&sign, json!({"message": message, "colour": "red"}), 400, "invalid_body"),
         (&sign, json!([message]), 400, "invalid_body"),
+        (&sign, json!([message, null, null]), 400, "invalid_body"),
         (&create, json!({}), 400, "invalid_body"),
         (&create, json!({"user_id": ""}), 400, "invalid_body"),
         (&create, json!({"user_id": "a\nb"}), 400, "invalid_body"),
