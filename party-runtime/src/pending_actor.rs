@@ -258,7 +258,8 @@ impl PendingActor {
 
     fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
         let (session, attempt) = (launch.plan.session, launch.plan.attempt);
-        tracing::info!(%session, %attempt, kind = launch.intent.kind.name(), "session started, runner triggered");
+        let (party, kind) = (self.vault.party(), launch.intent.kind.name());
+        tracing::info!(%party, %session, %attempt, kind, "session started, runner triggered");
         let Some(link) = self.link.clone() else {
             // A launch needs a `Started`, which came over a link.
             tracing::error!(%session, "launch without a link");
@@ -272,7 +273,8 @@ impl PendingActor {
         match &outcome {
             AttemptOutcome::Failed(failure) => {
                 let kind = failure.kind.name();
-                tracing::warn!(%session, %attempt, kind, detail = failure.detail, "attempt failed");
+                let (party, detail) = (self.vault.party(), &failure.detail);
+                tracing::warn!(%party, %session, %attempt, kind, detail, "attempt failed");
             }
             AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
