@@ -232,12 +232,8 @@ impl PendingActor {
         if let Some(runner) = self.running.remove(&(session, attempt)) {
             kill(&runner, session);
         }
-        let outcome = AttemptOutcome::Failed(AttemptFailure {
-            kind: FailureKind::Internal,
-            guilty: BTreeSet::new(),
-            detail: "the runner could not keep up with its messages".into(),
-        });
-        ctx.notify(RunnerEnded { session, attempt, outcome });
+        let detail = "the runner could not keep up with its messages";
+        ctx.notify(failed(session, attempt, FailureKind::Internal, detail));
     }
 
     fn ask(&mut self, intent: Intent, ctx: &mut Context<Self>) {
@@ -262,7 +258,8 @@ impl PendingActor {
         tracing::info!(%party, %session, %attempt, kind, "session started, runner triggered");
         let Some(link) = self.link.clone() else {
             // A launch needs a `Started`, which came over a link.
-            tracing::error!(%session, "launch without a link");
+            let detail = "the attempt was launched without a link";
+            ctx.notify(failed(session, attempt, FailureKind::RunnerLost, detail));
             return;
         };
         let runner = self.runners.start(launch, link.outgoing, ctx.address().recipient());
@@ -441,6 +438,17 @@ impl Batch {
     }
 }
 
+/// The end of an attempt whose runner cannot report it.
+fn failed(
+    session: SessionId,
+    attempt: Attempt,
+    kind: FailureKind,
+    detail: &'static str,
+) -> RunnerEnded {
+    let failure = AttemptFailure { kind, guilty: BTreeSet::new(), detail: detail.into() };
+    RunnerEnded { session, attempt, outcome: AttemptOutcome::Failed(failure) }
+}
+
 fn kill(runner: &RunnerHandle, session: SessionId) {
     if !runner.command(RunnerCommand::Kill) {
         tracing::warn!(%session, "a runner has no room for its end; its engine ends unheard");
@@ -449,4 +457,53 @@ fn kill(runner: &RunnerHandle, session: SessionId) {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpc_pending::record::{StoredConsent, StoredProgress};
+    use mpc_wire::{IntentKind, RequestId, Scheme};
+
+    fn record(session: SessionId, floor: u32) -> Effect {
+        let intent = Intent {
+            session,
+            request: RequestId::generate(),
+            eligible: BTreeSet::new(),
+            expires_at: UnixMillis(0),
+            kind: IntentKind::Aux { scheme: Scheme::EcdsaCggmp24 },
+        };
+        let (consent, floor) = (StoredConsent::Approved, Attempt(floor));
+        let progress = StoredProgress::Idle;
+        Effect::Persist(Box::new(Record { intent, consent, floor, progress }))
+    }
+
+    fn collect(effects: Vec<Effect>) -> Batch {
+        Batch::collect(effects.into())
+    }
+
+    #[test]
+    fn a_batch_stores_the_last_word_on_each_session_and_keeps_the_rest_in_order() {
+        let (a, b) = (SessionId::generate(), SessionId::generate());
+        let batch = collect(vec![
+            record(a, 1),
+            Effect::Over(a),
+            record(b, 1),
+            record(a, 2),
+            Effect::Over(b),
+        ]);
+        let stored: BTreeMap<_, _> =
+            batch.records.iter().map(|record| (record.intent.session, record.floor)).collect();
+        assert_eq!(stored, BTreeMap::from([(a, Attempt(2)), (b, Attempt(1))]));
+        assert!(matches!(batch.behind[..], [Effect::Over(x), Effect::Over(y)] if x == a && y == b));
+    }
+
+    #[test]
+    fn what_comes_last_decides_whether_a_session_is_stored_or_forgotten() {
+        let a = SessionId::generate();
+        let batch = collect(vec![record(a, 1), Effect::Forget(a)]);
+        assert!(batch.records.is_empty() && batch.forgotten == [a]);
+        let batch = collect(vec![Effect::Forget(a), record(a, 1)]);
+        assert!(batch.records.len() == 1 && batch.forgotten.is_empty());
+    }
 }

@@ -49,6 +49,7 @@ pub(crate) struct Supervisor {
     factory: Factory,
     family: Option<Family>,
     generation: u64,
+    deaths: u64,
 }
 
 /// The actors of one generation. The link serves one pending actor and goes with it.
@@ -59,7 +60,7 @@ struct Family {
 
 impl Supervisor {
     pub(crate) fn new(factory: Factory) -> Self {
-        Self { factory, family: None, generation: 0 }
+        Self { factory, family: None, generation: 0, deaths: 0 }
     }
 
     fn make_family(&mut self, ctx: &mut Context<Self>) {
@@ -90,8 +91,9 @@ impl Handler<Death> for Supervisor {
         if death.generation != self.generation {
             return;
         }
-        let party = self.factory.vault.party();
-        tracing::error!(%party, panicked = death.panicked, deaths = self.generation, "an actor of the party died");
+        self.deaths += 1;
+        let (party, deaths) = (self.factory.vault.party(), self.deaths);
+        tracing::error!(%party, panicked = death.panicked, deaths, "an actor of the party died");
         // The other one of the two goes with it; its own notice is of an old generation then.
         self.generation += 1;
         if let Some(Family { pending, link }) = self.family.take() {
