@@ -87,9 +87,11 @@ fn concerns(step: &Step, session: u16) -> bool {
     match stimulus {
         Stimulus::Intend(of, _)
         | Stimulus::Invited(of, ..)
+        | Stimulus::Pondering(of)
         | Stimulus::Approved(of)
         | Stimulus::Refused(of)
         | Stimulus::Started(of, ..)
+        | Stimulus::Unverified(of, _)
         | Stimulus::RunnerEnded(of, ..)
         | Stimulus::Aborted(of, _)
         | Stimulus::Finished(of) => *of == session,

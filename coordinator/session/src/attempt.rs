@@ -3,13 +3,13 @@
 use crate::Millis;
 use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure};
-use crate::record::PastAttempt;
+use crate::record::{PastAttempt, RaisedObjection};
 use crate::session::Session;
 use crate::state::{Gathering, Joining, Running, State};
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
-    AbortReason, Attempt, AttemptFailure, AttemptPlan, DeclineReason, FailureKind, PartyId,
-    ToParty, VerifiedJoin,
+    AbortReason, Attempt, AttemptFailure, AttemptPlan, DeclineReason, FailureKind, Objection,
+    PartyId, ToParty, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,10 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// How long, in milliseconds, invited parties have to join: a join costs them a signature and one
 /// durable write.
 pub const JOIN_PATIENCE: u64 = 10_000;
+
+/// Most objections that a session keeps: one of each kind by every member of a usual quorum in each
+/// attempt. More of them say nothing new.
+pub const MAX_OBJECTIONS: usize = 64;
 
 impl Session {
     /// Plans the next attempt if a quorum can be reached; else the session waits for parties.
@@ -41,6 +45,7 @@ impl Session {
             plan_hash: plan.hash(),
             plan: plan.clone(),
             joins: BTreeMap::new(),
+            awaiting_approval: BTreeSet::new(),
             patience_ends: now.after(JOIN_PATIENCE),
         });
         // The attempt's number is durable before anybody hears of it: after a crash no other plan
@@ -108,19 +113,15 @@ impl Session {
         now: Millis,
         effects: &mut Vec<Effect>,
     ) {
-        let State::Joining(joining) = &self.state else {
-            effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
-            return;
+        let asked = match &self.state {
+            State::Joining(joining) if attempt == joining.plan.attempt => &joining.plan.quorum,
+            State::Gathering(_) | State::Joining(_) | State::Running(_) | State::Ended(_) => {
+                self.declined_late(from, attempt, reason, effects);
+                return;
+            }
         };
-        let cause = if attempt != joining.plan.attempt {
-            Some(DropCause::OtherAttempt)
-        } else if !joining.plan.quorum.contains(&from) {
-            Some(DropCause::NotAMember)
-        } else {
-            None
-        };
-        if let Some(cause) = cause {
-            effects.push(Effect::Drop { from, cause });
+        if !asked.contains(&from) {
+            effects.push(Effect::Drop { from, cause: DropCause::NotAMember });
             return;
         }
         // Overload passes; every other reason would be given again.
@@ -133,6 +134,89 @@ impl Session {
             detail: format!("a member declined: {reason}"),
         };
         self.attempt_failed(failure, now, effects);
+    }
+
+    /// Takes a decline of an attempt that another member's decline has ended before: it holds for
+    /// the session all the same, and the caller is to hear of it.
+    fn declined_late(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+        reason: DeclineReason,
+        effects: &mut Vec<Effect>,
+    ) {
+        let was_asked =
+            self.past.iter().any(|past| past.attempt == attempt && past.quorum.contains(&from));
+        let is_over = matches!(self.state, State::Ended(_));
+        if !was_asked || is_over || reason == DeclineReason::Overloaded {
+            effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
+            return;
+        }
+        self.candidates.decline(from, reason);
+        let missing = FailureKind::PeerMissing;
+        let hopeless = self.hopeless(missing, BTreeSet::from([from]), reason.to_string());
+        match (&self.state, hopeless) {
+            (State::Gathering(_), Some(end)) => self.end(end, effects),
+            // Whatever runs now does without this party, or will hear the same from it.
+            _ => effects.push(self.persist()),
+        }
+    }
+
+    /// Notes that a member waits for a person, who may take until the session's deadline.
+    pub(crate) fn awaiting_approval(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+        effects: &mut Vec<Effect>,
+    ) {
+        match &mut self.state {
+            State::Joining(joining)
+                if attempt == joining.plan.attempt && joining.plan.quorum.contains(&from) =>
+            {
+                joining.awaiting_approval.insert(from);
+            }
+            State::Joining(_) => {
+                effects.push(Effect::Drop { from, cause: DropCause::OtherAttempt });
+            }
+            State::Gathering(_) | State::Running(_) | State::Ended(_) => {
+                effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
+            }
+        }
+    }
+
+    /// Takes note of an objection. If a member refuses the start of the attempt, the attempt
+    /// cannot go on: somebody on the way has spoiled it, and nobody is blamed.
+    pub(crate) fn objected(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+        objection: Objection,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_current = attempt == self.attempt && self.status().quorum.contains(&from);
+        if !is_current {
+            effects.push(Effect::Drop { from, cause: DropCause::OtherAttempt });
+            return;
+        }
+        let is_new = self.objections.len() < MAX_OBJECTIONS
+            && self.objections.insert(RaisedObjection { attempt, by: from, objection });
+        let spoils_the_start = match objection {
+            Objection::ForgedJoin | Objection::SupersededKey | Objection::WrongJoins => {
+                matches!(self.state, State::Running(_))
+            }
+            Objection::Misrouted => false,
+        };
+        if spoils_the_start {
+            let failure = AttemptFailure {
+                kind: FailureKind::Transport,
+                guilty: BTreeSet::new(),
+                detail: format!("a member objected: {objection}"),
+            };
+            self.attempt_failed(failure, now, effects);
+        } else if is_new {
+            effects.push(self.persist());
+        }
     }
 
     /// Ends the attempt and plans the next one, unless no further one can help.

@@ -1,7 +1,7 @@
 //! What goes into the machine.
 
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, DeclineReason, FailureKind, PartyId, Round,
+    Attempt, AttemptFailure, AttemptOutcome, DeclineReason, FailureKind, Objection, PartyId, Round,
     RoundEnvelope, RoundHeader, Signature, Stage, VerifiedJoin,
 };
 use std::collections::BTreeSet;
@@ -28,6 +28,22 @@ pub enum Event {
         attempt: Attempt,
         /// Why.
         reason: DeclineReason,
+    },
+    /// A member's policy asks a person: it will answer, but not soon.
+    AwaitingApproval {
+        /// Who.
+        from: PartyId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// A member refuses what somebody on the way forged or mixed up.
+    Objected {
+        /// Who.
+        from: PartyId,
+        /// The attempt.
+        attempt: Attempt,
+        /// To what.
+        objection: Objection,
     },
     /// A round message on its way to another member.
     Round(RoundEnvelope),

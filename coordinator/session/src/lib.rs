@@ -18,11 +18,11 @@ pub mod session;
 mod state;
 pub mod status;
 
-pub use attempt::{JOIN_PATIENCE, MAX_ATTEMPTS};
+pub use attempt::{JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS};
 pub use effect::{DropCause, Effect};
 pub use end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 pub use event::{CheckedOutcome, Event};
-pub use record::{PastAttempt, Record};
+pub use record::{PastAttempt, RaisedObjection, Record};
 pub use session::{Order, Session};
 pub use status::{Phase, Status};
 

@@ -6,7 +6,7 @@ use crate::effect::Effect;
 use crate::end::SessionEnd;
 use crate::event::Event;
 use crate::quorum::Candidates;
-use crate::record::{PastAttempt, Record};
+use crate::record::{PastAttempt, RaisedObjection, Record};
 use crate::state::{Ended, Gathering, Position, State};
 use crate::status::{Phase, Status};
 use mpc_wire::{
@@ -36,6 +36,7 @@ pub struct Session {
     pub(crate) candidates: Candidates,
     pub(crate) attempt: Attempt,
     pub(crate) past: Vec<PastAttempt>,
+    pub(crate) objections: BTreeSet<RaisedObjection>,
     pub(crate) state: State,
 }
 
@@ -56,7 +57,8 @@ impl Session {
         online: Vec<PartyId>,
         now: Millis,
     ) -> (Self, Vec<Effect>) {
-        let Record { intent, aux_id, attempt, quorum, mut past, end } = record;
+        let Record { intent, aux_id, attempt, quorum, mut past, declines, objections, end } =
+            record;
         if end.is_none() && !quorum.is_empty() {
             past.push(PastAttempt {
                 attempt,
@@ -68,6 +70,10 @@ impl Session {
         }
         let mut session =
             Self::gathering(Order { intent, aux_id, deadline, online }, attempt, past);
+        session.objections = objections;
+        for (party, reason) in declines {
+            session.candidates.decline(party, reason);
+        }
         let mut effects = Vec::new();
         match end {
             Some(end) => session.state = State::Ended(Ended { end }),
@@ -91,6 +97,12 @@ impl Session {
             Event::Joined { attempt, join } => self.joined(attempt, join, &mut effects),
             Event::Declined { from, attempt, reason } => {
                 self.declined(from, attempt, reason, now, &mut effects);
+            }
+            Event::AwaitingApproval { from, attempt } => {
+                self.awaiting_approval(from, attempt, &mut effects);
+            }
+            Event::Objected { from, attempt, objection } => {
+                self.objected(from, attempt, objection, now, &mut effects);
             }
             Event::Round(envelope) => self.round(envelope, &mut effects),
             Event::RoundRefused(header) => self.round_refused(header, now, &mut effects),
@@ -119,6 +131,7 @@ impl Session {
     pub fn wake_at(&self) -> Option<Millis> {
         match &self.state {
             State::Gathering(_) | State::Running(_) => Some(self.deadline),
+            State::Joining(joining) if joining.overdue().is_empty() => Some(self.deadline),
             State::Joining(joining) => Some(self.deadline.min(joining.patience_ends)),
             State::Ended(_) => None,
         }
@@ -144,7 +157,12 @@ impl Session {
                 (Phase::WaitingForParties, BTreeSet::new(), self.candidates.missing(), None)
             }
             State::Joining(joining) => {
-                (Phase::Joining, joining.plan.quorum.clone(), joining.missing(), None)
+                let phase = if joining.overdue().is_empty() {
+                    Phase::WaitingForApproval
+                } else {
+                    Phase::Joining
+                };
+                (phase, joining.plan.quorum.clone(), joining.missing(), None)
             }
             State::Running(running) => (
                 Phase::Running,
@@ -165,6 +183,8 @@ impl Session {
             attempt: self.attempt,
             quorum: self.status().quorum,
             past: self.past.clone(),
+            declines: self.candidates.declined().clone(),
+            objections: self.objections.clone(),
             end: self.ended().cloned(),
         }
     }
@@ -173,7 +193,8 @@ impl Session {
         let Order { intent, aux_id, deadline, online } = order;
         let candidates = Candidates::new(intent.eligible.clone(), online);
         let state = State::Gathering(Gathering);
-        Self { intent, aux_id, deadline, candidates, attempt, past, state }
+        let objections = BTreeSet::new();
+        Self { intent, aux_id, deadline, candidates, attempt, past, objections, state }
     }
 
     pub(crate) fn persist(&self) -> Effect {
@@ -208,10 +229,11 @@ impl Session {
         }
         if let State::Joining(joining) = &self.state
             && now >= joining.patience_ends
+            && !joining.overdue().is_empty()
         {
             let failure = AttemptFailure {
                 kind: FailureKind::PeerMissing,
-                guilty: joining.missing(),
+                guilty: joining.overdue(),
                 detail: "members did not join in time".into(),
             };
             self.attempt_failed(failure, now, effects);

@@ -24,13 +24,20 @@ pub(crate) struct Joining {
     pub(crate) plan: AttemptPlan,
     pub(crate) plan_hash: PlanHash,
     pub(crate) joins: BTreeMap<PartyId, SignedJoin>,
-    /// Who has not joined by then spoils the attempt.
+    /// Whose policy asks a person. They have until the session's deadline.
+    pub(crate) awaiting_approval: BTreeSet<PartyId>,
+    /// Who else has not joined by then spoils the attempt.
     pub(crate) patience_ends: Millis,
 }
 
 impl Joining {
     pub(crate) fn missing(&self) -> BTreeSet<PartyId> {
         self.plan.quorum.iter().filter(|p| !self.joins.contains_key(p)).copied().collect()
+    }
+
+    /// Who should have joined by the end of the patience.
+    pub(crate) fn overdue(&self) -> BTreeSet<PartyId> {
+        self.missing().difference(&self.awaiting_approval).copied().collect()
     }
 }
 

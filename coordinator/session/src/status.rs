@@ -27,6 +27,8 @@ pub enum Phase {
     WaitingForParties,
     /// Members have been invited and have yet to join.
     Joining,
+    /// Everybody else has joined; persons have yet to approve.
+    WaitingForApproval,
     /// The protocol runs.
     Running,
     /// It is over.

@@ -13,9 +13,12 @@ mod harness;
 #[path = "machine/ops.rs"]
 mod ops;
 
-use harness::{Harness, KINDS, PARTIES, Purpose};
-use mpc_session::{FailureReason, MAX_ATTEMPTS, Phase, SessionEnd, SessionProduct};
-use mpc_wire::{Attempt, DeclineReason, FailureKind};
+use harness::{DEADLINE, Harness, KINDS, PARTIES, Purpose};
+use mpc_session::{
+    FailureReason, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS, Phase, RaisedObjection, SessionEnd,
+    SessionProduct,
+};
+use mpc_wire::{Attempt, DeclineReason, FailureKind, Objection};
 use ops::{Op, ops};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -161,4 +164,201 @@ fn a_crash_before_the_record_is_durable_leaves_the_attempts_number_unused() {
     harness.step(&Op::CrashAfter(effects_until_durable));
     harness.step(&Op::Fail { from: member, guilty: None });
     assert_eq!(harness.session().status().attempt, Attempt(4));
+}
+
+fn joins(from: usize) -> Op {
+    Op::Join { from, stale: false, of_other_plan: false }
+}
+
+fn awaits(from: usize) -> Op {
+    Op::AwaitApproval { from, stale: false }
+}
+
+fn objects(from: usize, objection: Objection) -> Op {
+    Op::Object { from, objection, stale: false }
+}
+
+#[test]
+fn a_late_approval_joins_the_attempt_that_waited_for_it() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let (asked, prompt) = (harness.member(0), harness.member(1));
+    harness.step(&awaits(asked));
+    // The other one is still expected soon.
+    assert_eq!(harness.session().status().phase, Phase::Joining);
+    assert_eq!(harness.session().wake_at(), Some(mpc_session::Millis(JOIN_PATIENCE)));
+    harness.step(&joins(prompt));
+    let status = harness.session().status();
+    assert_eq!(status.phase, Phase::WaitingForApproval);
+    assert_eq!(status.waiting_for, [harness.party(asked)].into());
+    harness.step(&Op::Tick(9 * JOIN_PATIENCE));
+    assert_eq!(harness.session().status(), status, "a person may take longer than a machine");
+    harness.step(&joins(asked));
+    assert_eq!(harness.session().status().phase, Phase::Running);
+    assert_eq!(harness.session().status().attempt, Attempt(1));
+    harness.run_honestly();
+    assert!(matches!(harness.session().ended(), Some(SessionEnd::Completed(_))));
+}
+
+#[test]
+fn the_order_in_which_a_member_joins_and_another_asks_a_person_does_not_matter() {
+    let phase = |first: fn(usize, usize) -> [Op; 2]| {
+        let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+        for op in first(harness.member(0), harness.member(1)) {
+            harness.step(&op);
+        }
+        harness.session().status().phase
+    };
+    assert_eq!(phase(|asked, prompt| [awaits(asked), joins(prompt)]), Phase::WaitingForApproval);
+    assert_eq!(phase(|asked, prompt| [joins(prompt), awaits(asked)]), Phase::WaitingForApproval);
+}
+
+#[test]
+fn a_person_who_never_answers_is_named_at_the_deadline() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let (asked, prompt) = (harness.member(0), harness.member(1));
+    harness.step(&awaits(asked));
+    harness.step(&joins(prompt));
+    harness.step(&Op::Tick(DEADLINE.0 - 1));
+    assert!(harness.session().ended().is_none());
+    harness.step(&Op::Tick(1));
+    let waiting_for = [harness.party(asked)].into();
+    assert_eq!(harness.session().ended(), Some(&SessionEnd::Expired { waiting_for }));
+}
+
+#[test]
+fn patience_with_a_person_is_no_patience_with_the_others() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let (asked, silent) = (harness.member(0), harness.member(1));
+    harness.step(&awaits(asked));
+    harness.step(&Op::Tick(JOIN_PATIENCE));
+    let [past] = &harness.durable().past[..] else { panic!("{:?}", harness.session()) };
+    assert_eq!(past.parties, [harness.party(silent)].into());
+    let status = harness.session().status();
+    assert_eq!(status.attempt, Attempt(2));
+    assert!(status.quorum.contains(&harness.party(asked)), "the person is still asked");
+    // In a new attempt it has to say so again.
+    assert_eq!(status.phase, Phase::Joining);
+}
+
+#[test]
+fn a_person_who_refuses_ends_the_patience() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let asked = harness.member(0);
+    harness.step(&awaits(asked));
+    harness.step(&Op::Decline { from: asked, reason: DeclineReason::Refused, stale: false });
+    let status = harness.session().status();
+    assert_eq!(status.attempt, Attempt(2));
+    assert!(!status.quorum.contains(&harness.party(asked)));
+}
+
+#[test]
+fn only_members_of_the_attempt_can_ask_for_patience() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let outsider = (0..PARTIES)
+        .find(|n| !harness.session().status().quorum.contains(&harness.party(*n)))
+        .unwrap();
+    let member = harness.member(0);
+    for op in [awaits(outsider), Op::AwaitApproval { from: member, stale: true }] {
+        harness.step(&op);
+    }
+    harness.step(&joins(harness.member(1)));
+    assert_eq!(harness.session().status().phase, Phase::Joining);
+    harness.step(&Op::Tick(JOIN_PATIENCE));
+    assert_eq!(harness.session().status().attempt, Attempt(2));
+}
+
+#[test]
+fn an_objection_to_the_start_ends_the_attempt_and_blames_nobody() {
+    for objection in [Objection::ForgedJoin, Objection::SupersededKey, Objection::WrongJoins] {
+        let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+        let by = harness.member(1);
+        harness.step(&Op::JoinAll);
+        harness.step(&objects(by, objection));
+        let durable = harness.durable();
+        let [past] = &durable.past[..] else { panic!("{objection}: {durable:?}") };
+        assert_eq!((past.attempt, past.kind), (Attempt(1), FailureKind::Transport));
+        assert!(past.parties.is_empty() && durable.declines.is_empty(), "{past:?}");
+        assert!(past.detail.contains(&objection.to_string()), "{past:?}");
+        let raised = RaisedObjection { attempt: Attempt(1), by: harness.party(by), objection };
+        assert_eq!(durable.objections, [raised].into());
+        // The next attempt can do what this one could not.
+        assert_eq!(harness.session().status().attempt, Attempt(2));
+        harness.run_honestly();
+        assert!(matches!(harness.session().ended(), Some(SessionEnd::Completed(_))));
+    }
+}
+
+#[test]
+fn an_objection_that_spoils_nothing_is_kept_once() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let (one, two) = (harness.member(0), harness.member(1));
+    // While members join there is no start to be spoilt.
+    harness.step(&objects(one, Objection::WrongJoins));
+    harness.step(&Op::JoinAll);
+    assert_eq!(harness.session().status().phase, Phase::Running);
+    // (The harness fails if something is stored again without news.)
+    for _ in 0..3 {
+        harness.step(&objects(one, Objection::Misrouted));
+        harness.step(&objects(two, Objection::Misrouted));
+    }
+    let raised: Vec<_> = harness.durable().objections.iter().map(|o| o.objection).collect();
+    assert_eq!(raised.len(), 3);
+    assert_eq!(harness.session().status().phase, Phase::Running);
+    assert!(harness.durable().past.is_empty());
+}
+
+#[test]
+fn an_objection_of_another_attempt_or_of_an_outsider_does_nothing() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    harness.step(&Op::JoinAll);
+    let outsider = (0..PARTIES)
+        .find(|n| !harness.session().status().quorum.contains(&harness.party(*n)))
+        .unwrap();
+    let before = (harness.durable().clone(), harness.session().status());
+    harness.step(&objects(outsider, Objection::ForgedJoin));
+    let from = harness.member(0);
+    harness.step(&Op::Object { from, objection: Objection::ForgedJoin, stale: true });
+    assert_eq!((harness.durable().clone(), harness.session().status()), before);
+}
+
+/// The list is bounded by the attempts and the quorum long before its own bound; a record that is
+/// full all the same takes no more, and an objection still ends what it spoils.
+#[test]
+fn objections_are_bounded_and_still_heard() {
+    let mut harness = Harness::open(Purpose::Keygen, &[0, 1, 2]);
+    let by = harness.party(0);
+    let full =
+        (0..).map(|n| RaisedObjection { attempt: Attempt(n), by, objection: Objection::Misrouted });
+    harness.restart_with(|record| record.objections = full.take(MAX_OBJECTIONS).collect());
+    harness.step(&Op::JoinAll);
+    let attempt = harness.session().status().attempt;
+    harness.step(&objects(1, Objection::Misrouted));
+    harness.step(&objects(1, Objection::WrongJoins));
+    assert_eq!(harness.durable().objections.len(), MAX_OBJECTIONS);
+    assert_eq!(harness.session().status().attempt, attempt.next());
+}
+
+#[test]
+fn declines_and_objections_survive_a_restart() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let declined = harness.member(0);
+    harness.step(&Op::Decline { from: declined, reason: DeclineReason::NotAllowed, stale: false });
+    let by = harness.member(0);
+    harness.step(&objects(by, Objection::Misrouted));
+    let before = harness.durable().clone();
+    assert_eq!((before.declines.len(), before.objections.len()), (1, 1));
+    harness.restart_with(|_| ());
+    let after = harness.durable();
+    assert_eq!((&after.declines, &after.objections), (&before.declines, &before.objections));
+    // Who has declined is not asked again, and the reason is still known when it counts.
+    let status = harness.session().status();
+    assert_eq!(status.attempt, Attempt(3));
+    assert!(!status.quorum.contains(&harness.party(declined)));
+    let from = harness.member(0);
+    harness.step(&Op::Decline { from, reason: DeclineReason::NotAllowed, stale: false });
+    let Some(SessionEnd::Failed(failure)) = harness.session().ended() else {
+        panic!("{:?}", harness.session());
+    };
+    assert_eq!(failure.reason, FailureReason::Declined(DeclineReason::NotAllowed));
+    assert_eq!(failure.parties, [declined, from].map(|n| harness.party(n)).into());
 }

@@ -42,7 +42,8 @@ pub enum Downlink {
         /// The message.
         message: Box<ToParty>,
     },
-    /// A party's connection is to be closed: its identity was revoked.
+    /// A party's connection is to be closed: its identity was revoked. Every gateway gets it,
+    /// whichever the party was last seen at.
     Disconnect {
         /// The party.
         party: PartyId,

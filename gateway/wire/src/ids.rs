@@ -149,8 +149,17 @@ macro_rules! count {
 }
 
 bytes_id!(
-    /// A party: its Ed25519 public key.
+    /// A party: the Ed25519 public key that it was founded with. It stays the party's name when
+    /// the key is rotated ([`crate::signature`]).
     PartyId
+);
+bytes_id!(
+    /// An Ed25519 public key that a party signs with now.
+    PartyKey
+);
+bytes_id!(
+    /// SHA-256 that chains an entry of an audit log to all before it.
+    EntryHash
 );
 bytes_id!(
     /// An aux set: the hash of its public parameters and parties.
@@ -211,6 +220,10 @@ count!(
     Threshold(u16)
 );
 count!(
+    /// How often a party's key was rotated before it became this one; 0 is the founding key.
+    KeyNumber(u32)
+);
+count!(
     /// Milliseconds since the Unix epoch.
     UnixMillis(u64)
 );
@@ -233,6 +246,13 @@ impl Attempt {
     pub const FIRST: Self = Self(1);
 
     /// The attempt after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl KeyNumber {
+    /// The number of the key after this one.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }

@@ -1,11 +1,13 @@
 //! What a session is for.
 
+use crate::authorization::Authorization;
 use crate::canonical::{Canonical, CanonicalWriter};
 use crate::ids::{
     AccountId, AuxId, Epoch, IntentHash, PartyId, RequestId, SessionId, Threshold, UnixMillis,
 };
 use crate::limits::{MAX_PARTIES, MAX_PUBLIC_KEY};
 use crate::outcome::PublicKey;
+use crate::path::DerivationPath;
 use crate::payload::{Payload, PayloadTooLong};
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
@@ -59,8 +61,12 @@ pub enum IntentKind {
         threshold: Threshold,
         /// The account's public key.
         public_key: PublicKey,
+        /// The derivation of the key that signs.
+        path: DerivationPath,
         /// What is signed.
         payload: Payload,
+        /// The requester's own consent, for parties that ask for it.
+        authorization: Option<Authorization>,
     },
     /// 4: the same parties get new shares of the same key.
     Refresh {
@@ -247,14 +253,25 @@ impl Canonical for Intent {
             IntentKind::Aux { scheme } => {
                 out.u8(2).u8(scheme.tag());
             }
-            IntentKind::Sign { account, epoch, scheme, threshold, public_key, payload } => {
+            IntentKind::Sign {
+                account,
+                epoch,
+                scheme,
+                threshold,
+                public_key,
+                path,
+                payload,
+                authorization,
+            } => {
                 out.u8(3)
                     .fixed(account.as_bytes())
                     .u32(epoch.0)
                     .u8(scheme.tag())
                     .u16(threshold.0)
                     .bytes(public_key.as_bytes());
+                path.write(out);
                 payload.write(out);
+                out.option(authorization.as_ref(), |out, authorization| authorization.write(out));
             }
             IntentKind::Refresh { account, epoch, scheme, threshold, aux_id } => {
                 out.u8(4)

@@ -6,6 +6,8 @@
 //!
 //! Reading order: [`ids`], [`intent`], [`plan`], [`to_party`] and [`to_coordinator`], then the rest.
 
+pub mod audit;
+pub mod authorization;
 pub mod bus;
 pub mod canonical;
 pub mod codec;
@@ -15,27 +17,38 @@ pub mod ids;
 pub mod intent;
 pub mod limits;
 pub mod outcome;
+pub mod path;
 pub mod payload;
 pub mod plan;
 pub mod round;
 pub mod scheme;
+pub mod signature;
+pub mod testimony;
 pub mod to_coordinator;
 pub mod to_party;
+pub mod transport;
 
+pub use audit::SignedHead;
+pub use authorization::{Authorization, RequesterName, SigningRequest};
 pub use bus::{Downlink, Uplink};
 pub use canonical::Canonical;
+pub use handshake::EnrolmentToken;
 pub use identity::Identity;
 pub use ids::{
-    AccountId, Attempt, AuxId, Epoch, IntentHash, Nonce, PartyId, PlanHash, ProtocolSessionId,
-    RequestId, Round, Seq, SessionId, Stage, Threshold, UnixMillis,
+    AccountId, Attempt, AuxId, EntryHash, Epoch, IntentHash, KeyNumber, Nonce, PartyId, PartyKey,
+    PlanHash, ProtocolSessionId, RequestId, Round, Seq, SessionId, Stage, Threshold, UnixMillis,
 };
 pub use intent::{Intent, IntentKind};
 pub use outcome::{
     AttemptFailure, AttemptOutcome, EcdsaSignature, FailureKind, PublicKey, Signature,
 };
+pub use path::DerivationPath;
 pub use payload::{HashFunction, Payload};
 pub use plan::{AttemptPlan, SignedJoin, VerifiedJoin};
 pub use round::{RoundEnvelope, RoundHeader};
 pub use scheme::Scheme;
-pub use to_coordinator::{DeclineReason, ToCoordinator};
+pub use signature::{PartySignature, ProvenKey};
+pub use testimony::{Inquiry, SignedBan, Testimony};
+pub use to_coordinator::{DeclineReason, Objection, ToCoordinator};
 pub use to_party::{AbortReason, ErrorCode, SessionRefusal, ToParty};
+pub use transport::{PublicPlaintext, Transport};

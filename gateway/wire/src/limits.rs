@@ -28,6 +28,28 @@ pub const MAX_LABEL: usize = 64;
 /// Longest free-form detail of a refusal or failure, in bytes.
 pub const MAX_DETAIL: usize = 512;
 
+/// Most rotations of a party's key: each makes every signature of the party 96 bytes longer, and a
+/// key that is rotated each month lasts for years. After that the party is replaced by a new one.
+pub const MAX_KEY_ROTATIONS: usize = 32;
+
+/// Longest enrolment token, in bytes: a JWT with the few claims that are needed takes some 400.
+pub const MAX_TOKEN: usize = 1024;
+
+/// Longest name of a requester, in bytes.
+pub const MAX_REQUESTER: usize = 64;
+
+/// Deepest derivation path of a sign request. BIP 44 has five levels.
+pub const MAX_PATH: usize = 10;
+
+/// Most accounts that one inquiry names; who has more asks again. An answer then takes some 40 kB.
+pub const MAX_INQUIRY: usize = 1000;
+
+/// Most bans that one testimony carries.
+pub const MAX_BANS: usize = 256;
+
+/// Longest text of an audit entry's field, in bytes.
+pub const MAX_AUDIT_TEXT: usize = 1024;
+
 /// Deepest nesting of a MessagePack value; an intent inside a message has seven levels.
 pub const MAX_DEPTH: usize = 32;
 

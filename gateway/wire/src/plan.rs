@@ -6,6 +6,7 @@ use crate::ids::{
     Attempt, AuxId, IntentHash, Nonce, PartyId, PlanHash, ProtocolSessionId, SessionId, Stage,
 };
 use crate::limits::VERSION;
+use crate::signature::{PartySignature, ProvenKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,9 +61,8 @@ pub struct SignedJoin {
     /// The member's X25519 public key for this attempt alone.
     #[serde(with = "serde_bytes")]
     pub hpke_key: [u8; 32],
-    /// Ed25519 signature by the member.
-    #[serde(with = "serde_bytes")]
-    pub signature: [u8; 64],
+    /// The member's signature.
+    pub signature: PartySignature,
 }
 
 impl Canonical for SignedJoin {
@@ -84,8 +84,8 @@ impl SignedJoin {
         nonce: Nonce,
         hpke_key: [u8; 32],
     ) -> Self {
-        let mut join =
-            Self { member: identity.party(), plan_hash, nonce, hpke_key, signature: [0; 64] };
+        let signature = PartySignature::from([0; 64]);
+        let mut join = Self { member: identity.party(), plan_hash, nonce, hpke_key, signature };
         join.signature = identity.sign(&join.canonical_bytes());
         join
     }
@@ -95,34 +95,42 @@ impl SignedJoin {
     /// # Errors
     /// [`InvalidSignature`] if it is not the member's.
     pub fn verify(&self) -> Result<VerifiedJoin, InvalidSignature> {
-        self.member.verify(&self.canonical_bytes(), &self.signature)?;
-        Ok(VerifiedJoin(self.clone()))
+        let key = self.member.verify(&self.canonical_bytes(), &self.signature)?;
+        Ok(VerifiedJoin { join: self.clone(), key })
     }
 }
 
 /// A join whose signature is its member's: only [`SignedJoin::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct VerifiedJoin(SignedJoin);
+pub struct VerifiedJoin {
+    join: SignedJoin,
+    key: ProvenKey,
+}
 
 impl VerifiedJoin {
     /// The join.
     pub fn as_join(&self) -> &SignedJoin {
-        &self.0
+        &self.join
+    }
+
+    /// The key that the member signed with.
+    pub fn key(&self) -> ProvenKey {
+        self.key
     }
 
     /// Who joined.
     pub fn member(&self) -> PartyId {
-        self.0.member
+        self.join.member
     }
 
     /// What was joined.
     pub fn plan_hash(&self) -> PlanHash {
-        self.0.plan_hash
+        self.join.plan_hash
     }
 
     /// The member's X25519 public key for this attempt.
     pub fn hpke_key(&self) -> &[u8; 32] {
-        &self.0.hpke_key
+        &self.join.hpke_key
     }
 }
 
@@ -139,9 +147,9 @@ pub fn protocol_session_id(
         out.u16(VERSION).u8(stage.0).fixed(plan_hash.as_bytes()).list(
             joins.values(),
             |out, join| {
-                out.fixed(join.0.member.as_bytes())
-                    .fixed(join.0.nonce.as_bytes())
-                    .fixed(&join.0.hpke_key);
+                out.fixed(join.join.member.as_bytes())
+                    .fixed(join.join.nonce.as_bytes())
+                    .fixed(&join.join.hpke_key);
             },
         );
     }))

@@ -1,10 +1,14 @@
 //! What a party sends to its gateway.
 
+use crate::audit::SignedHead;
+use crate::handshake::EnrolmentToken;
 use crate::ids::{Attempt, PartyId, Round, SessionId, Stage};
 use crate::intent::Intent;
 use crate::outcome::AttemptOutcome;
 use crate::plan::SignedJoin;
 use crate::round::{RoundEnvelope, RoundHeader};
+use crate::signature::PartySignature;
+use crate::testimony::{Inquiry, SignedBan, Testimony};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,9 +22,10 @@ pub enum ToCoordinator {
         party: PartyId,
         /// A free-form label, at most [`crate::limits::MAX_LABEL`] bytes; may be empty.
         label: String,
-        /// Ed25519 signature.
-        #[serde(with = "serde_bytes")]
-        signature: [u8; 64],
+        /// Lets an identity in that is not registered yet; not looked at otherwise.
+        token: Option<EnrolmentToken>,
+        /// The party's signature.
+        signature: PartySignature,
     },
     /// The party joins an attempt.
     Join {
@@ -40,6 +45,32 @@ pub enum ToCoordinator {
         /// Why.
         reason: DeclineReason,
     },
+    /// The party's policy asks a person whether to join: no answer is due before the intent
+    /// expires.
+    AwaitingApproval {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// The party refuses something that it was sent about a session, because somebody on the way
+    /// forged or mixed it up. Nobody is to be blamed for it.
+    Objected {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: Attempt,
+        /// To what.
+        objection: Objection,
+    },
+    /// Where the party's audit log stands. Comes with every join.
+    AuditHead(SignedHead),
+    /// The party was restored and asks the other holders of its accounts.
+    Inquiry(Inquiry),
+    /// The party answers another one's inquiry.
+    Testimony(Testimony),
+    /// The party has banned another one; the holders of its accounts are to keep that.
+    Ban(SignedBan),
     /// A round message to another member.
     Round(RoundEnvelope),
     /// A round message could not be taken: the party's buffers are full.
@@ -113,13 +144,73 @@ pub enum DeclineReason {
     /// The request was seen before in another session.
     #[error("the request was seen before in another session")]
     RequestReused,
-    /// The party's policy, or a person, said no.
-    #[error("refused by the party's policy")]
+    /// A person said no.
+    #[error("a person refused it")]
     Refused,
+    /// The party signs only what a requester has signed, and nobody has.
+    #[error("the party asks for the requester's signature, and the request carries none")]
+    AuthorizationMissing,
+    /// The requester's signature is not over this request.
+    #[error("the requester's signature does not fit the request")]
+    AuthorizationInvalid,
+    /// The requester's signature has expired, or would live longer than the party allows.
+    #[error("the requester's signature has expired, or lives longer than the party allows")]
+    AuthorizationExpired,
+    /// The requester is not one that the party knows.
+    #[error("the party's configuration knows no such requester")]
+    UnknownRequester,
+    /// The party's policy does not allow the account, the requester or the payload.
+    #[error("the party's policy does not allow this account, requester or payload")]
+    NotAllowed,
+    /// The party's policy allows no more of it now.
+    #[error("the party's policy allows no more of it in this window")]
+    LimitReached,
+    /// The party's policy allows it at other times only.
+    #[error("the party's policy allows it at other times only")]
+    OutsideHours,
+    /// A member of the quorum is banned.
+    #[error("the party has banned a member of the quorum")]
+    Banned,
+    /// The party was restored from a backup and waits for its peers' word on it.
+    #[error("the party was restored from a backup, and its peers have not confirmed it yet")]
+    Quarantined,
+    /// The party's share is older than the account's epoch.
+    #[error("the party's share of the account is older than the account's epoch")]
+    StaleEpoch,
     /// The party does not support what is asked.
     #[error("the party does not support this kind of session or scheme")]
     Unsupported,
     /// The party has all it can carry.
     #[error("the party has all it can carry")]
     Overloaded,
+}
+
+/// What a party objects to: a closed list.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    thiserror::Error,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Objection {
+    /// A join in `Started` is not signed by its member.
+    #[error("a join is not signed by the member it names")]
+    ForgedJoin,
+    /// A join in `Started` is signed with a key that the member has rotated away.
+    #[error("a join is signed with a key that its member has replaced")]
+    SupersededKey,
+    /// The joins in `Started` are not those of the quorum to the plan that the party joined.
+    #[error("the joins are not those of the quorum to the plan that the party joined")]
+    WrongJoins,
+    /// A round message for somebody else, or from somebody who is no member.
+    #[error("a round message for another party, or from one that is no member")]
+    Misrouted,
 }

@@ -1,10 +1,12 @@
 //! What a gateway sends to a party.
 
+use crate::audit::SignedHead;
 use crate::handshake::Challenge;
 use crate::ids::{Attempt, PartyId, RequestId, SessionId};
 use crate::intent::Intent;
 use crate::plan::{AttemptPlan, SignedJoin};
 use crate::round::RoundEnvelope;
+use crate::testimony::{Inquiry, SignedBan, Testimony};
 use serde::{Deserialize, Serialize};
 
 /// Messages from the coordinator's side to a party.
@@ -52,6 +54,15 @@ pub enum ToParty {
         /// The session.
         session: SessionId,
     },
+    /// Where the coordinator's audit log stands. Comes before every invitation; the party keeps the
+    /// newest one.
+    AuditHead(SignedHead),
+    /// A restored party asks what has happened to the accounts that it shares with this one.
+    Inquiry(Inquiry),
+    /// Another party's answer to this party's inquiry.
+    Testimony(Testimony),
+    /// Another party has banned a third one; this party keeps that, should the other forget.
+    Ban(SignedBan),
     /// Answers [`crate::ToCoordinator::RequestSession`].
     SessionRequested {
         /// The session that was asked for.
@@ -120,8 +131,14 @@ pub enum ErrorCode {
     TooLarge,
     /// The proof of identity is missing, late or wrong.
     NotAuthenticated,
-    /// The identity is not registered.
+    /// The identity is not registered, and no valid enrolment token came with it.
     NotEnrolled,
+    /// The enrolment token is not valid: wrong, expired or used.
+    TokenRefused,
+    /// The identity was revoked.
+    Revoked,
+    /// The identity's key was rotated: this is an older one.
+    KeySuperseded,
     /// The message names a sender other than the connection's party.
     WrongSender,
     /// The same identity connected again; this connection is closed.

@@ -11,17 +11,21 @@
 mod leaves;
 #[path = "canonical/reader.rs"]
 mod reader;
+#[path = "arbitrary/statements.rs"]
+mod statements;
 #[path = "arbitrary/values.rs"]
 mod values;
 
 use leaves::changed_leaves;
+use mpc_wire::audit::{Entry, Head};
 use mpc_wire::canonical::CanonicalWriter;
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::payload::canary_digest;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    Attempt, AttemptPlan, Canonical, Epoch, Identity, Intent, Nonce, PartyId, PlanHash, PublicKey,
-    RoundHeader, SignedJoin, Stage, VerifiedJoin,
+    Attempt, AttemptPlan, Canonical, EnrolmentToken, EntryHash, Epoch, Identity, Inquiry, Intent,
+    Nonce, PartyId, PlanHash, PublicKey, RoundHeader, SignedBan, SignedHead, SignedJoin,
+    SigningRequest, Stage, Testimony, UnixMillis, VerifiedJoin,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -107,19 +111,80 @@ proptest! {
     }
 
     #[test]
+    fn every_field_of_an_audit_entry_counts(
+        entry in statements::entry(), before in any::<[u8; 32]>(),
+    ) {
+        let before = EntryHash::new(before);
+        let hash = entry.hash(&before);
+        for (at, changed) in changed_leaves(&serde_json::to_value(&entry).unwrap()) {
+            let changed: Entry = serde_json::from_value(changed).unwrap();
+            prop_assert_ne!(changed.hash(&before), hash, "{}", at);
+        }
+        prop_assert_ne!(entry.hash(&hash), hash);
+    }
+
+    /// A text moved from one field into the next, for one, must not make the same bytes.
+    #[test]
+    fn two_audit_entries_differ_in_their_hash(
+        one in statements::entry(), two in statements::entry(),
+    ) {
+        let moved = Entry {
+            actor: String::new(),
+            subject: format!("{}{}", one.actor, one.subject),
+            ..one.clone()
+        };
+        for two in [two, moved] {
+            let before = Head::EMPTY.hash;
+            prop_assert_eq!(one == two, one.hash(&before) == two.hash(&before));
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_signing_request_counts(
+        (requester, request, expires_at) in (values::requester(), values::request(), any::<u64>()),
+        (account, public_key) in (values::account(), values::public_key()),
+        (path, payload) in (values::path(), values::payload()),
+        (other_requester, other_request) in (values::requester(), values::request()),
+        (other_account, other_key) in (values::account(), values::public_key()),
+        (other_path, other_payload) in (values::path(), values::payload()),
+    ) {
+        let of = |requester, request, expires_at, account, public_key, path, payload| {
+            let expires_at = UnixMillis(expires_at);
+            SigningRequest { requester, request, expires_at, account, public_key, path, payload }
+        };
+        let (r, k, d, p) = (&requester, &public_key, &path, &payload);
+        let one = of(r, request, expires_at, account, k, d, p);
+        let others = [
+            of(&other_requester, request, expires_at, account, k, d, p),
+            of(r, other_request, expires_at, account, k, d, p),
+            of(r, request, expires_at ^ 1, account, k, d, p),
+            of(r, request, expires_at, other_account, k, d, p),
+            of(r, request, expires_at, account, &other_key, d, p),
+            of(r, request, expires_at, account, k, &other_path, p),
+            of(r, request, expires_at, account, k, d, &other_payload),
+        ];
+        for other in others {
+            prop_assert_eq!(one == other, one.canonical_bytes() == other.canonical_bytes());
+        }
+    }
+
+    #[test]
     fn every_field_of_a_hello_counts(
         server in ".{0,9}", label in ".{0,9}", nonce in values::nonce(), party in values::party(),
     ) {
-        let hash = |server: &str, nonce: Nonce, party: PartyId, label: &str| {
+        let hash = |server: &str, nonce: Nonce, party: PartyId, label: &str, token| {
             let challenge = Challenge { version: 1, server: server.to_owned(), nonce };
-            Hello { challenge: &challenge, party, label }.canonical_hash()
+            Hello { challenge: &challenge, party, label, token }.canonical_hash()
         };
+        let token = |text: String| EnrolmentToken::try_from(text).unwrap();
         let all = [
-            hash(&server, nonce, party, &label),
-            hash(&format!("{server}x"), nonce, party, &label),
-            hash(&server, Nonce::new(*party.as_bytes()), party, &label),
-            hash(&server, nonce, PartyId::new(*nonce.as_bytes()), &label),
-            hash(&server, nonce, party, &format!("x{label}")),
+            hash(&server, nonce, party, &label, None),
+            hash(&format!("{server}x"), nonce, party, &label, None),
+            hash(&server, Nonce::new(*party.as_bytes()), party, &label, None),
+            hash(&server, nonce, PartyId::new(*nonce.as_bytes()), &label, None),
+            hash(&server, nonce, party, &format!("x{label}"), None),
+            hash(&server, nonce, party, &label, Some(&token(label.clone()))),
+            hash(&server, nonce, party, &label, Some(&token(format!("{label}x")))),
         ];
         prop_assert_eq!(BTreeSet::from(all).len(), all.len());
     }
@@ -144,15 +209,33 @@ proptest! {
         plan in values::plan(),
         join in values::join(),
         header in values::header(),
+        (head, ban) in (statements::head(), statements::ban()),
+        (inquiry, testimony) in (statements::inquiry(), statements::testimony()),
+        (requester, public_key) in (values::requester(), values::public_key()),
+        (path, payload) in (values::path(), values::payload()),
     ) {
+        let request = SigningRequest {
+            requester: &requester,
+            request: intent.request,
+            expires_at: intent.expires_at,
+            account: mpc_wire::AccountId::generate(),
+            public_key: &public_key,
+            path: &path,
+            payload: &payload,
+        };
         let challenge = Challenge { version: 1, server: String::new(), nonce: join.nonce };
-        let hello = Hello { challenge: &challenge, party: join.member, label: "" };
+        let hello = Hello { challenge: &challenge, party: join.member, label: "", token: None };
         let all = [
             (Intent::DOMAIN, intent.canonical_bytes()),
             (AttemptPlan::DOMAIN, plan.canonical_bytes()),
             (SignedJoin::DOMAIN, join.canonical_bytes()),
             (RoundHeader::DOMAIN, header.canonical_bytes()),
             (Hello::DOMAIN, hello.canonical_bytes()),
+            (SignedHead::DOMAIN, head.canonical_bytes()),
+            (SignedBan::DOMAIN, ban.canonical_bytes()),
+            (Inquiry::DOMAIN, inquiry.canonical_bytes()),
+            (Testimony::DOMAIN, testimony.canonical_bytes()),
+            (SigningRequest::DOMAIN, request.canonical_bytes()),
         ];
         for (domain, bytes) in &all {
             prop_assert_eq!(header_of(bytes), domain.as_bytes());
@@ -175,6 +258,24 @@ proptest! {
         let (impostor, own) = (Impostor(&join).canonical_bytes(), join.canonical_bytes());
         prop_assert_eq!(&impostor[1..], &own[1..]);
         prop_assert_ne!(Impostor(&join).canonical_hash(), join.canonical_hash());
+    }
+}
+
+proptest! {
+    // Signatures are hundreds of numbers, each changed in turn: fewer cases are as many changes.
+    #![proptest_config(ProptestConfig { cases: 32, ..config() })]
+
+    #[test]
+    fn every_field_of_a_statement_but_its_signature_counts(
+        head in statements::head(),
+        ban in statements::ban(),
+        inquiry in statements::inquiry(),
+        testimony in statements::testimony(),
+    ) {
+        every_field_counts(&head, &["/signature"]);
+        every_field_counts(&ban, &["/signature"]);
+        every_field_counts(&inquiry, &["/signature"]);
+        every_field_counts(&testimony, &["/signature"]);
     }
 }
 

@@ -6,7 +6,10 @@ use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::identity::InvalidSignature;
 use mpc_wire::limits::VERSION;
-use mpc_wire::{Canonical, Identity, Nonce, PartyId, PlanHash, SignedJoin};
+use mpc_wire::{
+    Canonical, EnrolmentToken, Identity, Nonce, PartyId, PartySignature, PlanHash, ProvenKey,
+    SignedJoin,
+};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -48,6 +51,7 @@ proptest! {
         prop_assert_eq!(verified.member(), join.member);
         prop_assert_eq!(verified.plan_hash(), join.plan_hash);
         prop_assert_eq!(verified.hpke_key(), &join.hpke_key);
+        prop_assert_eq!(verified.key(), ProvenKey::founding(join.member));
     }
 
     #[test]
@@ -64,7 +68,10 @@ proptest! {
             }),
             with(|join, bit| join.nonce = Nonce::new(flipped(*join.nonce.as_bytes(), bit))),
             with(|join, bit| join.hpke_key = flipped(join.hpke_key, bit)),
-            with(|join, bit| join.signature = flipped(join.signature, bit)),
+            with(|join, bit| {
+                let signature = join.signature.to_bytes().try_into().unwrap();
+                join.signature = PartySignature::from(flipped(signature, bit));
+            }),
         ];
         for join in spoiled {
             prop_assert_eq!(join.verify(), Err(InvalidSignature));
@@ -88,17 +95,26 @@ proptest! {
             server: server.to_owned(),
             nonce,
         };
-        let hello = |challenge: &Challenge, label: &str| {
-            Hello { challenge, party: identity.party(), label }.canonical_bytes()
+        let hello = |challenge: &Challenge, label: &str, token| {
+            Hello { challenge, party: identity.party(), label, token }.canonical_bytes()
         };
+        let [mine, stolen] = ["mine", "stolen"]
+            .map(|token| EnrolmentToken::try_from(token.to_owned()).unwrap());
         let asked = challenge("gateway", nonce);
-        let proof = identity.sign(&hello(&asked, "label"));
+        let proof = identity.sign(&hello(&asked, "label", Some(&mine)));
         let accepted = |bytes: &[u8]| identity.party().verify(bytes, &proof).is_ok();
-        prop_assert!(accepted(&hello(&asked, "label")));
-        prop_assert!(!accepted(&hello(&asked, "other")));
-        prop_assert!(!accepted(&hello(&challenge("elsewhere", nonce), "label")));
+        prop_assert!(accepted(&hello(&asked, "label", Some(&mine))));
+        prop_assert!(!accepted(&hello(&asked, "label", Some(&stolen))));
+        prop_assert!(!accepted(&hello(&asked, "label", None)));
+        prop_assert!(!accepted(&hello(&asked, "other", Some(&mine))));
+        prop_assert!(!accepted(&hello(&challenge("elsewhere", nonce), "label", Some(&mine))));
         let replayed = challenge("gateway", Nonce::new(flipped(*nonce.as_bytes(), 0)));
-        prop_assert!(!accepted(&hello(&replayed, "label")));
+        prop_assert!(!accepted(&hello(&replayed, "label", Some(&mine))));
+    }
+
+    #[test]
+    fn an_identitys_name_is_canonical(identity in identity()) {
+        prop_assert!(identity.party().is_canonical());
     }
 
     #[test]
@@ -152,8 +168,9 @@ fn signatures_are_those_of_the_rfc() {
         let identity = Identity::from_seed(&bytes(seed));
         let message = hex::decode(message).unwrap();
         assert_eq!(identity.party().to_string(), key);
-        assert_eq!(hex::encode(identity.sign(&message)), signature);
-        assert_eq!(identity.party().verify(&message, &bytes(signature)), Ok(()));
+        assert_eq!(hex::encode(identity.sign(&message).to_bytes()), signature);
+        let verified = identity.party().verify(&message, &bytes(signature).into());
+        assert_eq!(verified, Ok(ProvenKey::founding(identity.party())));
     }
 }
 
@@ -189,7 +206,9 @@ fn keys_of_small_order_are_refused() {
             lax.verify(message, &signature).is_ok()
         });
         let message = accepted_by_equation.unwrap();
-        assert_eq!(party.verify(&message, &signature), Err(InvalidSignature), "{key}");
+        let strict = party.verify(&message, &signature.into());
+        assert_eq!(strict, Err(InvalidSignature), "{key}");
+        assert!(!party.is_canonical(), "{key}");
     }
 }
 
@@ -204,7 +223,7 @@ fn a_commitment_of_small_order_is_refused() {
     let lax = VerifyingKey::from_bytes(party.as_bytes()).unwrap();
     let by_equation = lax.verify(b"message", &Signature::from_bytes(&signature));
     assert!(by_equation.is_ok());
-    assert_eq!(party.verify(b"message", &signature), Err(InvalidSignature));
+    assert_eq!(party.verify(b"message", &signature.into()), Err(InvalidSignature));
 }
 
 /// `s + L` in place of `s` satisfies the equation too, but is not the one form of the signature.
@@ -222,7 +241,7 @@ fn the_second_form_of_a_signature_is_refused() {
     assert_eq!(carry, 0);
     let party: PartyId = key.parse().unwrap();
     let message = hex::decode(message).unwrap();
-    assert_eq!(party.verify(&message, &signature), Err(InvalidSignature));
+    assert_eq!(party.verify(&message, &signature.into()), Err(InvalidSignature));
 }
 
 #[test]
@@ -231,6 +250,23 @@ fn keys_that_are_no_point_are_refused() {
     let mut key = [0; 32];
     key[0] = 2;
     assert!(VerifyingKey::from_bytes(&key).is_err());
-    let result = PartyId::new(key).verify(b"message", &[0; 64]);
+    let result = PartyId::new(key).verify(b"message", &[0; 64].into());
     assert_eq!(result, Err(InvalidSignature));
+    assert!(!PartyId::new(key).is_canonical());
+}
+
+/// Encodings of `y` as `y + p` name a point a second time: with them one key would be two parties.
+#[test]
+fn second_names_of_a_key_are_refused() {
+    let mut usable = 0;
+    for sign in [0, 0x80] {
+        // p = 2^255 - 19: all that fits in 255 bits is p to p + 18.
+        for above in 0..19_u8 {
+            let mut name = [0xff; 32];
+            (name[0], name[31]) = (0xed + above, 0x7f | sign);
+            assert!(!PartyId::new(name).is_canonical(), "{}", hex::encode(name));
+            usable += u32::from(VerifyingKey::from_bytes(&name).is_ok_and(|key| !key.is_weak()));
+        }
+    }
+    assert!(usable > 0, "without the check some of them would do");
 }

@@ -6,8 +6,8 @@ use mpc_wire::intent::InvalidIntent;
 use mpc_wire::limits::{MAX_PARTIES, MAX_PAYLOAD_BYTES};
 use mpc_wire::payload::canary_digest;
 use mpc_wire::{
-    AccountId, Epoch, HashFunction, Intent, IntentKind, PartyId, Payload, PublicKey, RequestId,
-    Scheme, SessionId, Threshold, UnixMillis,
+    AccountId, DerivationPath, Epoch, HashFunction, Intent, IntentKind, PartyId, Payload,
+    PublicKey, RequestId, Scheme, SessionId, Threshold, UnixMillis,
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -39,7 +39,9 @@ fn sign(threshold: u16, payload: Payload) -> IntentKind {
         scheme: SCHEME,
         threshold: Threshold(threshold),
         public_key: PublicKey::new([2; 33]),
+        path: DerivationPath::default(),
         payload,
+        authorization: None,
     }
 }
 

@@ -10,10 +10,11 @@ mod samples;
 
 use mpc_wire::codec::encode;
 use mpc_wire::{
-    AbortReason, Attempt, AttemptOutcome, AuxId, DeclineReason, Downlink, Epoch, ErrorCode,
-    FailureKind, HashFunction, IntentHash, IntentKind, Nonce, Payload, PlanHash, ProtocolSessionId,
-    RequestId, Round, Scheme, Seq, SessionRefusal, Signature, Stage, Threshold, ToCoordinator,
-    ToParty, UnixMillis, Uplink,
+    AbortReason, Attempt, AttemptOutcome, AuxId, DeclineReason, DerivationPath, Downlink,
+    EntryHash, Epoch, ErrorCode, FailureKind, HashFunction, IntentHash, IntentKind, KeyNumber,
+    Nonce, Objection, PartyKey, Payload, PlanHash, ProtocolSessionId, RequestId, RequesterName,
+    Round, Scheme, Seq, SessionRefusal, Signature, Stage, Threshold, ToCoordinator, ToParty,
+    UnixMillis, Uplink,
 };
 use samples::{account, key, party, session, uuid};
 use serde::Serialize;
@@ -111,6 +112,7 @@ fn closed_lists() {
         ("ErrorCode", variants::<ErrorCode>()),
         ("FailureKind", variants::<FailureKind>()),
         ("HashFunction", variants::<HashFunction>()),
+        ("Objection", variants::<Objection>()),
         ("Scheme", variants::<Scheme>()),
         ("SessionRefusal", variants::<SessionRefusal>()),
         ("Signature", variants::<Signature>()),
@@ -154,6 +156,11 @@ fn ids_in_json() {
     line(&mut text, "Stage", &Stage(u8::MAX));
     line(&mut text, "Round", &Round(u16::MAX));
     line(&mut text, "Threshold", &Threshold(2));
+    line(&mut text, "PartyKey", &PartyKey::new([0xa7; 32]));
+    line(&mut text, "EntryHash", &EntryHash::new([0xa8; 32]));
+    line(&mut text, "KeyNumber", &KeyNumber(1));
+    line(&mut text, "DerivationPath", &"m/0/7".parse::<DerivationPath>().unwrap());
+    line(&mut text, "RequesterName", &"billing".parse::<RequesterName>().unwrap());
     line(&mut text, "UnixMillis", &UnixMillis(1_900_000_000_123));
     line(&mut text, "Scheme", &Scheme::EcdsaCggmp24);
     insta::assert_snapshot!(text);

@@ -2,17 +2,24 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "a vector that cannot be read is a failure of the test"
 )]
 
+use ed25519_dalek::{Signature, VerifyingKey};
+use mpc_wire::audit::{Entry, Head};
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::payload::canary_digest;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    AccountId, AttemptPlan, Canonical, Epoch, Identity, Intent, IntentKind, PartyId, Payload,
-    PlanHash, PublicKey, RoundHeader, SignedJoin, Stage,
+    AccountId, AttemptPlan, Canonical, DerivationPath, EnrolmentToken, EntryHash, Epoch, Identity,
+    Inquiry, Intent, IntentKind, KeyNumber, PartyId, PartyKey, PartySignature, Payload, PlanHash,
+    ProvenKey, PublicKey, RequestId, RequesterName, RoundHeader, SignedBan, SignedHead, SignedJoin,
+    SigningRequest, Stage, Testimony, UnixMillis,
 };
+use p256::ecdsa::signature::Verifier;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,8 +34,22 @@ struct Vector {
     value: Value,
     canonical: String,
     sha256: String,
+    /// The signer's secret key, and those before it and after it.
     seed: Option<String>,
+    earlier_seeds: Option<Vec<String>>,
+    next_seed: Option<String>,
+    /// A requester's choice, and its public key.
+    algorithm: Option<Algorithm>,
+    verifying_key: Option<String>,
+    rotations: Option<String>,
     signature: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Algorithm {
+    Ed25519,
+    P256,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -41,6 +62,13 @@ enum Type {
     Hello,
     Round,
     Canary,
+    SigningRequest,
+    KeyRotation,
+    Ban,
+    Inquiry,
+    Testimony,
+    AuditEntry,
+    AuditHead,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +85,50 @@ struct HelloValue {
     challenge: Challenge,
     party: PartyId,
     label: String,
+    token: Option<EnrolmentToken>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SigningRequestValue {
+    requester: RequesterName,
+    request: RequestId,
+    expires_at: UnixMillis,
+    account: AccountId,
+    public_key: PublicKey,
+    path: DerivationPath,
+    payload: Payload,
+}
+
+impl SigningRequestValue {
+    fn canonical_bytes(&self) -> Vec<u8> {
+        let request = SigningRequest {
+            requester: &self.requester,
+            request: self.request,
+            expires_at: self.expires_at,
+            account: self.account,
+            public_key: &self.public_key,
+            path: &self.path,
+            payload: &self.payload,
+        };
+        request.canonical_bytes()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRotation {
+    party: PartyId,
+    number: KeyNumber,
+    before: PartyKey,
+    key: PartyKey,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditEntry {
+    before: EntryHash,
+    entry: Entry,
 }
 
 #[derive(Deserialize)]
@@ -73,9 +145,25 @@ impl Vector {
             .unwrap_or_else(|error| panic!("{:?}, {}: {error}", self.r#type, self.name))
     }
 
+    /// The signer: with the rotations that the published signature starts with.
     fn identity(&self) -> Identity {
-        let seed: PartyId = self.seed.as_deref().expect("a seed").parse().expect("hex");
-        Identity::from_seed(seed.as_bytes())
+        let seeds = self.earlier_seeds.iter().flatten().map(String::as_str).chain(self.seed());
+        let mut seeds: Vec<[u8; 32]> = seeds.map(bytes).collect();
+        let party = Identity::from_seed(&seeds[0]).party();
+        let rotations = hex::decode(self.rotations.as_deref().unwrap_or_default()).unwrap();
+        Identity::restore(party, &seeds.pop().unwrap(), &rotations).unwrap()
+    }
+
+    fn seed(&self) -> Option<&str> {
+        self.seed.as_deref()
+    }
+
+    fn signature(&self) -> Vec<u8> {
+        hex::decode(self.signature.as_deref().expect("a signature")).unwrap()
+    }
+
+    fn is_by_a_party(&self) -> bool {
+        self.seed.is_some() && self.algorithm.is_none() && self.r#type != Type::KeyRotation
     }
 
     /// What this crate makes of the value: the bytes, where it hands them out, and the hash.
@@ -99,6 +187,7 @@ impl Vector {
                     challenge: &value.challenge,
                     party: value.party,
                     label: &value.label,
+                    token: value.token.as_ref(),
                 })
             }
             Type::ProtocolSession => {
@@ -115,8 +204,30 @@ impl Vector {
                 let value: Canary = self.value();
                 (None, canary_digest(value.account, value.epoch, &value.public_key))
             }
+            Type::SigningRequest => {
+                let bytes = self.value::<SigningRequestValue>().canonical_bytes();
+                let hash = Sha256::digest(&bytes).into();
+                (Some(bytes), hash)
+            }
+            // The crate makes and verifies rotations, and never hands out what they sign: see
+            // `rotations_are_made_and_accepted_as_published`.
+            Type::KeyRotation => {
+                (None, Sha256::digest(hex::decode(&self.canonical).unwrap()).into())
+            }
+            Type::Ban => both(&self.value::<SignedBan>()),
+            Type::Inquiry => both(&self.value::<Inquiry>()),
+            Type::Testimony => both(&self.value::<Testimony>()),
+            Type::AuditEntry => {
+                let value: AuditEntry = self.value();
+                (None, *value.entry.hash(&value.before).as_bytes())
+            }
+            Type::AuditHead => both(&self.value::<SignedHead>()),
         }
     }
+}
+
+fn bytes<const N: usize>(hex: &str) -> [u8; N] {
+    hex::decode(hex).unwrap().try_into().unwrap()
 }
 
 fn both(value: &impl Canonical) -> (Option<Vec<u8>>, [u8; 32]) {
@@ -144,16 +255,28 @@ fn bytes_and_hashes_are_the_published_ones() {
 
 #[test]
 fn signatures_are_the_published_ones() {
-    let mut signed = BTreeSet::new();
-    for vector in vectors().iter().filter(|vector| vector.seed.is_some()) {
+    let mut signed = BTreeMap::<_, BTreeSet<_>>::new();
+    for vector in vectors().iter().filter(|vector| vector.is_by_a_party()) {
         let bytes = hex::decode(&vector.canonical).unwrap();
         let identity = vector.identity();
         let signature = identity.sign(&bytes);
-        assert_eq!(Some(hex::encode(signature)), vector.signature);
-        assert_eq!(identity.party().verify(&bytes, &signature), Ok(()));
-        signed.insert(vector.r#type);
+        assert_eq!(signature.to_bytes(), vector.signature(), "{}", vector.name);
+        let verified = identity.party().verify(&bytes, &signature);
+        assert_eq!(verified, Ok(identity.proven_key()), "{}", vector.name);
+        let number = identity.proven_key().number;
+        signed.entry(vector.r#type).or_default().insert(number.0);
     }
-    assert_eq!(signed, BTreeSet::from([Type::Join, Type::Hello]));
+    // By how often a key was rotated.
+    let expected = [
+        (Type::Join, vec![0, 2]),
+        (Type::Hello, vec![0, 1]),
+        (Type::Ban, vec![0, 1]),
+        (Type::Inquiry, vec![0]),
+        (Type::Testimony, vec![0]),
+        (Type::AuditHead, vec![0]),
+    ];
+    let expected = expected.map(|(of, numbers)| (of, numbers.into_iter().collect()));
+    assert_eq!(signed, BTreeMap::from(expected));
 }
 
 #[test]
@@ -164,6 +287,135 @@ fn joins_are_made_and_accepted_as_published() {
         assert_eq!(made, join);
         assert_eq!(join.verify().unwrap().as_join(), &join);
     }
+}
+
+#[test]
+fn statements_are_made_and_accepted_as_published() {
+    let mut count = 0;
+    for vector in vectors().iter().filter(|vector| vector.is_by_a_party()) {
+        let identity = vector.identity();
+        let proven = Ok(identity.proven_key());
+        count += 1;
+        match vector.r#type {
+            Type::Ban => {
+                let ban: SignedBan = vector.value();
+                assert_eq!(ban.verify(), proven);
+                assert_eq!(SignedBan::sign(&identity, ban.banned), ban);
+            }
+            Type::Inquiry => {
+                let inquiry: Inquiry = vector.value();
+                assert_eq!(inquiry.verify(), proven);
+                let made = Inquiry::sign(&identity, inquiry.nonce, inquiry.accounts.clone());
+                assert_eq!(made, inquiry);
+            }
+            Type::Testimony => {
+                let told: Testimony = vector.value();
+                assert_eq!(told.verify(), proven);
+                assert!(told.bans.iter().all(|ban| ban.verify().is_ok()));
+            }
+            Type::AuditHead => {
+                let head: SignedHead = vector.value();
+                assert_eq!(head.verify(), proven);
+                assert_eq!(SignedHead::sign(&identity, head.head), head);
+            }
+            Type::Join | Type::Hello => count -= 1,
+            other @ (Type::Intent
+            | Type::Plan
+            | Type::ProtocolSession
+            | Type::Round
+            | Type::Canary
+            | Type::SigningRequest
+            | Type::KeyRotation
+            | Type::AuditEntry) => panic!("{other:?} is signed"),
+        }
+    }
+    assert_eq!(count, 8);
+}
+
+/// What a rotation signs is never handed out: that the crate accepts the published signature, and
+/// that this is one over the published bytes, shows that these are the same.
+#[test]
+fn rotations_are_made_and_accepted_as_published() {
+    for vector in vectors().iter().filter(|v| v.r#type == Type::KeyRotation) {
+        let value: KeyRotation = vector.value();
+        let canonical = hex::decode(&vector.canonical).unwrap();
+        let signature = bytes(vector.signature.as_deref().unwrap());
+        let before = VerifyingKey::from_bytes(value.before.as_bytes()).unwrap();
+        before.verify_strict(&canonical, &Signature::from_bytes(&signature)).unwrap();
+
+        let rotations = hex::decode(vector.rotations.as_deref().unwrap()).unwrap();
+        assert!(rotations.ends_with(&[value.key.as_bytes().as_slice(), &signature].concat()));
+        let next = bytes(vector.next_seed.as_deref().unwrap());
+        let identity = Identity::restore(value.party, &next, &rotations).unwrap();
+        let proven = ProvenKey { number: value.number, key: value.key };
+        assert_eq!(identity.proven_key(), proven, "{}", vector.name);
+        let signed = identity.sign(b"message");
+        let read = PartySignature::from_bytes(&signed.to_bytes()).unwrap();
+        assert_eq!(value.party.verify(b"message", &read), Ok(proven), "{}", vector.name);
+    }
+}
+
+#[test]
+fn requesters_signatures_are_the_published_ones() {
+    let mut algorithms = Vec::new();
+    for vector in vectors().iter().filter(|v| v.r#type == Type::SigningRequest) {
+        let signed = vector.value::<SigningRequestValue>().canonical_bytes();
+        let secret: [u8; 32] = bytes(vector.seed().unwrap());
+        let key = hex::decode(vector.verifying_key.as_deref().unwrap()).unwrap();
+        let algorithm = vector.algorithm.expect("an algorithm");
+        match algorithm {
+            Algorithm::Ed25519 => {
+                let identity = Identity::from_seed(&secret);
+                assert_eq!(identity.party().as_bytes().as_slice(), key);
+                assert_eq!(identity.sign(&signed).to_bytes(), vector.signature());
+            }
+            Algorithm::P256 => {
+                let signing = p256::ecdsa::SigningKey::from_slice(&secret).unwrap();
+                let verifying = p256::ecdsa::VerifyingKey::from_sec1_bytes(&key).unwrap();
+                assert_eq!(signing.verifying_key(), &verifying);
+                let signature = p256::ecdsa::Signature::from_slice(&vector.signature()).unwrap();
+                verifying.verify(&signed, &signature).unwrap();
+                assert!(verifying.verify(&signed[1..], &signature).is_err());
+            }
+        }
+        algorithms.push(algorithm);
+    }
+    use Algorithm::{Ed25519, P256};
+    assert_eq!(algorithms, [Ed25519, Ed25519, P256, P256]);
+}
+
+#[test]
+fn authorized_intents_carry_published_signatures() {
+    let requests: BTreeMap<_, _> = vectors()
+        .iter()
+        .filter(|vector| vector.r#type == Type::SigningRequest)
+        .map(|vector| (vector.canonical.clone(), vector.signature()))
+        .collect();
+    let mut authorized = 0;
+    for vector in vectors().iter().filter(|v| v.r#type == Type::Intent) {
+        let intent: Intent = vector.value();
+        let Some((request, authorization)) = SigningRequest::of_intent(&intent) else { continue };
+        let signature = &requests[&hex::encode(request.canonical_bytes())];
+        assert_eq!(signature, &authorization.signature, "{}", vector.name);
+        authorized += 1;
+    }
+    assert_eq!(authorized, 2);
+}
+
+/// The chain that the published heads end.
+#[test]
+fn published_entries_are_one_log() {
+    let (mut head, mut heads) = (Head::EMPTY, Vec::new());
+    for vector in vectors() {
+        if vector.r#type == Type::AuditEntry {
+            let AuditEntry { before, entry } = vector.value();
+            assert_eq!((before, entry.number), (head.hash, head.count + 1));
+            head = Head { count: entry.number, hash: entry.hash(&before) };
+        } else if vector.r#type == Type::AuditHead {
+            heads.push(vector.value::<SignedHead>().head);
+        }
+    }
+    assert_eq!(heads, [Head::EMPTY, head]);
 }
 
 #[test]
@@ -178,6 +430,9 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
         let intent: Intent = vector.value();
         assert_eq!(intent.check(), Ok(()), "{}", vector.name);
         seen.insert(match intent.kind {
+            IntentKind::Sign { authorization: Some(_), path, .. } => {
+                format!("sign authorized {}", if path.is_root() { "root" } else { "path" })
+            }
             IntentKind::Sign { payload, .. } => match payload {
                 Payload::Digest(_) => "sign digest".to_owned(),
                 Payload::Bytes { hash, .. } => format!("sign {hash:?}"),
@@ -201,10 +456,13 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
             "reshare",
             "sign Keccak256",
             "sign Sha256",
+            "sign authorized path",
+            "sign authorized root",
             "sign canary",
             "sign digest",
         ]
     );
     let types: Vec<_> = types.into_values().collect();
-    assert_eq!(types, [11, 2, 2, 2, 2, 2, 1], "in the order of `Type`");
+    let expected = [13, 2, 3, 2, 4, 2, 1, 4, 2, 2, 2, 2, 2, 2];
+    assert_eq!(types, expected, "in the order of `Type`");
 }

@@ -1,21 +1,11 @@
 """Canonical bytes of mpc.v1, written a second time.
 
-The reference for requesters in other languages: standard library only, and no code shared with the
-Rust crate. `check` recomputes every vector of canonical.json; `fill` writes the computed parts of
-it (canonical bytes, hashes, signatures) after somebody has edited or added values.
+The reference for other languages: standard library only, and no code shared with the Rust crate.
+Values are taken in their JSON form, as in canonical.json.
 """
 
-import json
-import sys
 from hashlib import sha256
-from pathlib import Path
 from uuid import UUID
-
-sys.dont_write_bytecode = True  # checking leaves no traces beside the vectors
-
-import ed25519
-
-VECTORS = Path(__file__).with_name("canonical.json")
 
 WIRE_VERSION = 1
 SCHEMES = {"ecdsa-cggmp24": 1}
@@ -51,8 +41,8 @@ def fixed(length):
 key32 = fixed(32)
 
 
-def uuid(text):
-    return UUID(text).bytes
+def uuid(text_form):
+    return UUID(text_form).bytes
 
 
 def prefixed(raw):
@@ -94,7 +84,7 @@ def record(**fields):
     return encode
 
 
-# What a session is for.
+# What a session is for, and what a requester signs.
 
 
 def payload(value):
@@ -108,6 +98,22 @@ def payload(value):
     raise ValueError(f"unknown payload {kind}")
 
 
+def path(child_numbers):
+    return counted([u32(number) for number in child_numbers])
+
+
+authorization = record(requester=text, expires_at=u64, signature=fixed(64))
+
+signing_request = record(
+    requester=text,
+    request=uuid,
+    expires_at=u64,
+    account=uuid,
+    public_key=public_key,
+    path=path,
+    payload=payload,
+)
+
 KINDS = {
     "keygen": (1, record(account=uuid, scheme=scheme, threshold=u16)),
     "aux": (2, record(scheme=scheme)),
@@ -119,7 +125,9 @@ KINDS = {
             scheme=scheme,
             threshold=u16,
             public_key=public_key,
+            path=path,
             payload=payload,
+            authorization=option(authorization),
         ),
     ),
     "refresh": (
@@ -156,15 +164,13 @@ intent = record(session=uuid, request=uuid, eligible=parties, expires_at=u64, ki
 plan = record(session=uuid, intent_hash=key32, attempt=u32, quorum=parties, aux_id=option(key32))
 
 
-def unsigned(value):
-    return {name: field for name, field in value.items() if name != "signature"}
+def signed(**fields):
+    """A record whose signature is not part of what is signed."""
+    encode = record(**fields)
+    return lambda value: encode({name: value[name] for name in value if name != "signature"})
 
 
-join_fields = record(member=key32, plan_hash=key32, nonce=key32, hpke_key=key32)
-
-
-def join(value):
-    return join_fields(unsigned(value))
+join = signed(member=key32, plan_hash=key32, nonce=key32, hpke_key=key32)
 
 
 def protocol_session(value):
@@ -188,6 +194,7 @@ def hello(value):
         + key32(challenge["nonce"])
         + key32(value["party"])
         + text(value["label"])
+        + option(lambda token: sha256(token.encode("utf-8")).digest())(value["token"])
     )
 
 
@@ -205,6 +212,52 @@ round_header = record(
 
 canary = record(account=uuid, epoch=u32, public_key=public_key)
 
+
+# What parties say about themselves and each other.
+
+
+key_rotation = record(party=key32, number=u32, before=key32, key=key32)
+
+ban = signed(by=key32, banned=key32)
+
+
+def accounts(ids):
+    return counted(sorted({uuid(account) for account in ids}))
+
+
+inquiry = signed(by=key32, nonce=key32, accounts=accounts)
+
+
+def floors(by_account):
+    return counted(sorted(uuid(account) + u32(epoch) for account, epoch in by_account.items()))
+
+
+def bans(items):
+    """Each with its signature's bytes, in the order given."""
+    return counted([ban(item) + prefixed(bytes(item["signature"])) for item in items])
+
+
+testimony = signed(by=key32, to=key32, nonce=key32, floors=floors, bans=bans)
+
+
+# Audit logs.
+
+
+entry = record(
+    number=u64,
+    at=u64,
+    event=text,
+    actor=text,
+    subject=text,
+    decision=text,
+    policy=text,
+    detail=text,
+)
+
+audit_entry = record(before=key32, entry=entry)
+
+audit_head = signed(keeper=key32, head=record(count=u64, hash=key32))
+
 TYPES = {
     "intent": ("mpc.v1/intent", intent),
     "plan": ("mpc.v1/plan", plan),
@@ -213,86 +266,17 @@ TYPES = {
     "hello": ("mpc.v1/hello", hello),
     "round": ("mpc.v1/round", round_header),
     "canary": ("mpc.v1/canary", canary),
+    "signing-request": ("mpc.v1/signing-request", signing_request),
+    "key-rotation": ("mpc.v1/key-rotation", key_rotation),
+    "ban": ("mpc.v1/ban", ban),
+    "inquiry": ("mpc.v1/inquiry", inquiry),
+    "testimony": ("mpc.v1/testimony", testimony),
+    "audit-entry": ("mpc.v1/audit-entry", audit_entry),
+    "audit-head": ("mpc.v1/audit-head", audit_head),
 }
 
 
-# The vectors.
-
-
-def computed(vector):
-    """The parts of a vector that follow from its type, value and seed."""
-    tag, encode = TYPES[vector["type"]]
-    canonical = domain(tag) + encode(vector["value"])
-    parts = {"canonical": canonical.hex(), "sha256": sha256(canonical).hexdigest()}
-    if "seed" in vector:
-        parts["signature"] = ed25519.sign(bytes.fromhex(vector["seed"]), canonical).hex()
-    return parts
-
-
-def signature_problems(key, canonical, signature):
-    if not ed25519.verify(key, canonical, signature):
-        yield "the signature is not the signer's"
-
-
-def problems(vector):
-    parts = computed(vector)
-    for name in ("canonical", "sha256", "signature"):
-        if vector.get(name) != parts.get(name):
-            yield f"{name} is {vector.get(name)}, computed {parts.get(name)}"
-    canonical = bytes.fromhex(parts["canonical"])
-    value = vector["value"]
-    if vector["type"] == "join":
-        yield from signature_problems(key32(value["member"]), canonical, bytes(value["signature"]))
-        if bytes(value["signature"]).hex() != vector["signature"]:
-            yield "the value has another signature than the vector"
-    if vector["type"] == "hello":
-        yield from signature_problems(
-            key32(value["party"]), canonical, bytes.fromhex(vector["signature"])
-        )
-    if vector["type"] == "protocol-session":
-        for one in value["joins"]:
-            signed = domain("mpc.v1/join") + join(one)
-            yield from signature_problems(key32(one["member"]), signed, bytes(one["signature"]))
-
-
-def check(vectors):
-    failures = [
-        f"{vector['type']}, {vector['name']}: {problem}"
-        for vector in vectors
-        for problem in problems(vector)
-    ]
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    print(f"{len(vectors)} vectors, {len(failures)} problems")
-    return 1 if failures else 0
-
-
-def fill(vectors):
-    for vector in vectors:
-        vector.update(computed(vector))
-        if vector["type"] == "join":
-            vector["value"]["signature"] = list(bytes.fromhex(vector["signature"]))
-    VECTORS.write_text(layout(vectors), encoding="utf-8")
-    return check(vectors)
-
-
-def layout(vectors):
-    """One line a part, so that a change of a vector reads well as a difference."""
-
-    def entry(vector):
-        parts = (f"    {json.dumps(name)}: {json.dumps(part)}" for name, part in vector.items())
-        return "  {\n" + ",\n".join(parts) + "\n  }"
-
-    return "[\n" + ",\n".join(entry(vector) for vector in vectors) + "\n]\n"
-
-
-def main(arguments):
-    verbs = {"check": check, "fill": fill}
-    if len(arguments) != 1 or arguments[0] not in verbs:
-        print("usage: python3 canonical.py check|fill", file=sys.stderr)
-        return 2
-    return verbs[arguments[0]](json.loads(VECTORS.read_text(encoding="utf-8")))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def canonical_bytes(name, value):
+    """The canonical bytes of a value of the type with this name in canonical.json."""
+    tag, encode = TYPES[name]
+    return domain(tag) + encode(value)

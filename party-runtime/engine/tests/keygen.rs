@@ -44,6 +44,20 @@ fn three_of_five() {
     makes_a_key(3, 5, 0..5);
 }
 
+/// A party keeps its name when its key is rotated, and signs its messages with the newest one.
+#[test]
+fn parties_whose_keys_were_rotated() {
+    let mut identities = identities(3);
+    for (identity, times) in identities.iter_mut().zip([0, 1, 3]) {
+        for _ in 0..times {
+            *identity = identity.rotate().unwrap();
+        }
+    }
+    let (shares, key) = keygen(&identities, 2, 1);
+    assert_eq!(check_public_key(SCHEME, &key), Ok(()));
+    assert!(shares.keys().eq(&parties(&identities)));
+}
+
 #[test]
 fn jobs_in_parallel_threads() {
     for seed in 0..5 {

@@ -3,7 +3,7 @@
 use crate::join::AttemptSecret;
 use crate::record::Record;
 use mpc_wire::{
-    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, PartyId, RoundEnvelope,
+    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, Objection, PartyId, RoundEnvelope,
     RoundHeader, SessionId, SignedJoin, VerifiedJoin,
 };
 use std::collections::BTreeMap;
@@ -35,6 +35,25 @@ pub enum Effect {
         attempt: Attempt,
         /// Why.
         reason: DeclineReason,
+    },
+    /// Say that a person has been asked, so that the coordinator waits for the answer. Repeated for
+    /// each newer attempt, and after the way to the coordinator was lost.
+    SendAwaitingApproval {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// Refuse, in so many words, what somebody on the way has forged or mixed up. Happens at most
+    /// once for a (session, attempt, objection) in the life of a process, so that nobody can make
+    /// the party flood the coordinator.
+    Object {
+        /// The session.
+        session: SessionId,
+        /// The attempt: one that the party was invited to.
+        attempt: Attempt,
+        /// To what.
+        objection: Objection,
     },
     /// Start the runner of an attempt. Happens at most once for a (session, attempt), ever.
     Launch(Box<Launch>),
@@ -105,6 +124,8 @@ pub enum DropCause {
     WrongJoins,
     /// The message is not for this party, or not from a member.
     NotAMember,
+    /// The shell could not verify it.
+    Unverified,
     /// No room.
     Overflow,
 }

@@ -8,7 +8,7 @@ use crate::limits::{GRACE, MAX_OPEN_ATTEMPTS};
 use crate::record::{Record, StoredConsent, StoredProgress};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, DeclineReason, FailureKind, Intent,
-    IntentHash, PartyId, PlanHash, RoundHeader, SignedJoin, VerifiedJoin,
+    IntentHash, Objection, PartyId, PlanHash, RoundHeader, SignedJoin, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +47,10 @@ impl Purpose {
 pub(crate) enum Consent {
     Unasked,
     Asked,
+    /// A person was asked; the coordinator knows that of the attempts up to this one.
+    Pondered {
+        told: Attempt,
+    },
     Given(StoredConsent),
     Refused(DeclineReason),
 }
@@ -72,6 +76,10 @@ pub(crate) struct AttemptFacts {
     /// The `Started` messages seen while it was not launched; at most one can be the right one.
     pub(crate) starts: Vec<Vec<VerifiedJoin>>,
     pub(crate) inbox: Inbox,
+    /// What is wrong with what came for it, and what of that the coordinator was told: each once,
+    /// however often it comes.
+    pub(crate) objectionable: BTreeSet<Objection>,
+    pub(crate) objected: BTreeSet<Objection>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -135,11 +143,11 @@ impl Entry {
                 continue;
             }
             let mine = self.attempts.entry(attempt).or_default();
-            if let Some((plan, _)) = &mine.plan {
-                strange += facts.inbox.keep_only(&plan.quorum);
-            }
             mine.starts.append(&mut facts.starts);
             mine.inbox = facts.inbox;
+            if let Some(quorum) = mine.plan.as_ref().map(|(plan, _)| plan.quorum.clone()) {
+                strange += mine.keep_members_only(&quorum);
+            }
         }
         strange
     }
@@ -150,7 +158,9 @@ impl Entry {
         let consent = match &self.consent {
             Consent::Given(consent) => *consent,
             // A session that ends before anybody consented is stored as over, and only so.
-            Consent::Unasked | Consent::Asked | Consent::Refused(_) => StoredConsent::Approved,
+            Consent::Unasked | Consent::Asked | Consent::Pondered { .. } | Consent::Refused(_) => {
+                StoredConsent::Approved
+            }
         };
         Some(Record { intent, consent, floor: self.floor, progress: self.progress() })
     }
@@ -236,6 +246,29 @@ impl Entry {
         matches!(self.life, Life::Live | Life::Finishing)
     }
 
+    /// Whether this answer to the question for consent is still open. That a person ponders it is
+    /// said once.
+    pub(crate) fn awaits(&self, answer: &Consent) -> bool {
+        let is_open = match self.consent {
+            Consent::Asked => true,
+            Consent::Pondered { .. } => !matches!(answer, Consent::Pondered { .. }),
+            Consent::Unasked | Consent::Given(_) | Consent::Refused(_) => false,
+        };
+        is_open && self.life == Life::Live
+    }
+
+    /// Whether the sender is known to be no member of the attempt.
+    pub(crate) fn is_strange(&self, header: &RoundHeader) -> bool {
+        let plan = self.attempts.get(&header.attempt).and_then(|facts| facts.plan.as_ref());
+        plan.is_some_and(|(plan, _)| !plan.quorum.contains(&header.from))
+    }
+
+    /// Notes that something objectionable came for an attempt, if the party was invited to that.
+    pub(crate) fn find_objectionable(&mut self, attempt: Attempt, objection: Objection) -> bool {
+        let facts = self.attempts.get_mut(&attempt).filter(|facts| facts.plan.is_some());
+        facts.is_some_and(|facts| facts.objectionable.insert(objection))
+    }
+
     /// Whether the message is one that a runner waits for: it is handed on and needs no room.
     pub(crate) fn is_awaited(&self, header: &RoundHeader) -> bool {
         let facts = self.attempts.get(&header.attempt);
@@ -264,6 +297,16 @@ impl Entry {
 }
 
 impl AttemptFacts {
+    /// Throws out the round messages of others than these, which somebody on the way mixed up or
+    /// made up, and says how many they were.
+    pub(crate) fn keep_members_only(&mut self, quorum: &BTreeSet<PartyId>) -> usize {
+        let strange = self.inbox.keep_only(quorum);
+        if strange > 0 {
+            self.objectionable.insert(Objection::Misrouted);
+        }
+        strange
+    }
+
     /// The `Started` that fits the plan and the party's own join, as joins by member.
     pub(crate) fn matching_start(&self) -> Option<BTreeMap<PartyId, VerifiedJoin>> {
         self.starts.iter().find_map(|joins| self.matching(joins))

@@ -2,8 +2,8 @@
 
 use crate::record::Record;
 use mpc_wire::{
-    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, RoundEnvelope, SessionId,
-    UnixMillis, VerifiedJoin,
+    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, Objection, RoundEnvelope,
+    SessionId, UnixMillis, VerifiedJoin,
 };
 
 /// The time, on both clocks. Deadlines run on the monotonic one; the wall clock only says, once,
@@ -30,6 +30,8 @@ pub enum Event {
         /// The attempt.
         plan: AttemptPlan,
     },
+    /// Policy leaves the session to a person, who has been asked: the answer may take long.
+    Pondering(SessionId),
     /// Policy, or a person, accepts the session.
     Approved(SessionId),
     /// Policy, or a person, refuses the session.
@@ -50,6 +52,16 @@ pub enum Event {
     },
     /// A round message has come, perhaps before the attempt has started here.
     RoundMessage(RoundEnvelope),
+    /// Something came for an attempt that the shell could not verify, such as a `Started` with a
+    /// forged join, and has thrown away.
+    Unverified {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: Attempt,
+        /// What is wrong with it.
+        objection: Objection,
+    },
     /// The attempt's runner in this party has ended.
     RunnerEnded {
         /// The session.

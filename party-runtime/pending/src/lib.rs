@@ -6,10 +6,11 @@
 //! ([`settle`]). A decision that depends on a set of facts cannot depend on their order, and no
 //! timer takes part in it.
 //!
-//! Reading order: [`event`] and [`effect`] (what goes in and out), [`pending`] (the machine),
-//! `entry` and [`settle`] (the facts of one session and what they call for), `inbox` (early and
-//! unordered round messages), [`join`] and [`record`] (what is stored), [`limits`].
+//! Reading order: [`event`] and [`effect`] (what goes in and out), [`pending`] and `early` (the
+//! machine), `entry` and [`settle`] (the facts of one session and what they call for), `inbox`
+//! (early and unordered round messages), [`join`] and [`record`] (what is stored), [`limits`].
 
+mod early;
 pub mod effect;
 mod entry;
 pub mod event;

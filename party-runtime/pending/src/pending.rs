@@ -1,27 +1,24 @@
 //! The machine.
 
+use crate::early::drop_strange;
 use crate::effect::{DropCause, Effect};
 use crate::entry::{Consent, Entry, Joining, Life, Purpose};
 use crate::event::{Event, Now};
-use crate::inbox::Taken;
 use crate::join::Joiner;
-use crate::limits::{
-    MAX_EARLY_STARTS, MAX_HELD_BYTES, MAX_HELD_BYTES_IN_ALL, MAX_ORPHANS, MAX_SESSIONS,
-    ORPHAN_PATIENCE,
-};
+use crate::limits::MAX_SESSIONS;
 use crate::record::{Record, StoredConsent};
 use crate::settle::{persist, settle};
 use mpc_wire::{
-    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, PartyId, RequestId, RoundEnvelope,
-    RoundHeader, SessionId, VerifiedJoin,
+    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, Intent, Objection, PartyId, RequestId,
+    SessionId,
 };
 use std::collections::BTreeMap;
 
 /// Every session that a party knows of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pending {
-    me: PartyId,
-    entries: BTreeMap<SessionId, Entry>,
+    pub(crate) me: PartyId,
+    pub(crate) entries: BTreeMap<SessionId, Entry>,
     /// Which session each request belongs to, for as long as the session is known.
     requests: BTreeMap<RequestId, SessionId>,
 }
@@ -40,6 +37,10 @@ impl Pending {
             Event::Invited { intent, plan } => {
                 self.invited(intent, plan, now, joiner, &mut effects);
             }
+            Event::Pondering(session) => {
+                let consent = Consent::Pondered { told: Attempt::default() };
+                self.decided(session, consent, joiner, &mut effects);
+            }
             Event::Approved(session) => {
                 let consent = Consent::Given(StoredConsent::Approved);
                 self.decided(session, consent, joiner, &mut effects);
@@ -52,6 +53,9 @@ impl Pending {
             }
             Event::RoundMessage(envelope) => {
                 self.round_message(envelope, now, joiner, &mut effects);
+            }
+            Event::Unverified { session, attempt, objection } => {
+                self.unverified(session, attempt, objection, joiner, &mut effects);
             }
             Event::RunnerEnded { session, attempt, outcome } => {
                 self.runner_ended(session, attempt, outcome, now, &mut effects);
@@ -76,7 +80,7 @@ impl Pending {
     }
 
     /// Bytes of round messages that wait for a launch.
-    fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.entries.values().map(Entry::held_bytes).sum()
     }
 
@@ -95,7 +99,7 @@ impl Pending {
         self.requests.insert(intent.request, session);
         let entry = self.entries.entry(session).or_insert_with(|| Entry::new(Life::Live));
         match &entry.consent {
-            Consent::Unasked | Consent::Asked => {}
+            Consent::Unasked | Consent::Asked | Consent::Pondered { .. } => {}
             Consent::Given(_) => {
                 effects.push(Effect::Drop { session, cause: DropCause::Repeated });
                 return;
@@ -147,7 +151,7 @@ impl Pending {
         match (&facts.plan, &facts.joining) {
             (None, _) => {
                 // What came before the plan was known could be from anybody.
-                let strange = facts.inbox.keep_only(&plan.quorum);
+                let strange = facts.keep_members_only(&plan.quorum);
                 facts.plan = Some((plan, plan_hash));
                 drop_strange(session, strange, effects);
             }
@@ -197,7 +201,7 @@ impl Pending {
         effects: &mut Vec<Effect>,
     ) {
         match self.entries.get_mut(&session) {
-            Some(entry) if entry.consent == Consent::Asked && entry.life == Life::Live => {
+            Some(entry) if entry.awaits(&consent) => {
                 entry.consent = consent;
                 settle(session, entry, joiner, effects);
             }
@@ -206,89 +210,21 @@ impl Pending {
         }
     }
 
-    fn started(
+    /// The shell has found something wrong that it will not hand on. Of an attempt that the party
+    /// was not invited to nobody wants to hear.
+    fn unverified(
         &mut self,
         session: SessionId,
         attempt: Attempt,
-        joins: Vec<VerifiedJoin>,
-        now: Now,
+        objection: Objection,
         joiner: &mut dyn Joiner,
         effects: &mut Vec<Effect>,
     ) {
-        let entry = match self.entry_for_early(session, now) {
-            Ok(entry) => entry,
-            Err(cause) => {
-                effects.push(Effect::Drop { session, cause });
-                return;
-            }
-        };
-        let facts = match entry.attempt_mut(attempt) {
-            Ok(facts) => facts,
-            Err(cause) => {
-                effects.push(Effect::Drop { session, cause });
-                return;
-            }
-        };
-        let cause = match &facts.joining {
-            Joining::Launched(_) => Some(DropCause::Repeated),
-            // Now only the right one is of use, and it has room however many wrong ones came first.
-            Joining::Joined(_) if facts.matching(&joins).is_none() => Some(DropCause::WrongJoins),
-            Joining::Joined(_) => None,
-            Joining::Not if facts.starts.contains(&joins) => Some(DropCause::Repeated),
-            Joining::Not if facts.starts.len() >= MAX_EARLY_STARTS => Some(DropCause::Overflow),
-            Joining::Not => None,
-        };
-        if let Some(cause) = cause {
-            effects.push(Effect::Drop { session, cause });
-            return;
-        }
-        facts.starts.push(joins);
-        settle(session, entry, joiner, effects);
-    }
-
-    fn round_message(
-        &mut self,
-        envelope: RoundEnvelope,
-        now: Now,
-        joiner: &mut dyn Joiner,
-        effects: &mut Vec<Effect>,
-    ) {
-        let header = envelope.header;
-        let session = header.session;
-        if header.to != self.me || header.from == self.me {
-            effects.push(Effect::Drop { session, cause: DropCause::NotAMember });
-            return;
-        }
-        let room_in_all = MAX_HELD_BYTES_IN_ALL.saturating_sub(self.held_bytes());
-        let entry = match self.entry_for_early(session, now) {
-            Ok(entry) => entry,
-            Err(cause) => {
-                effects.push(without_place(header, cause));
-                return;
-            }
-        };
-        let room = room_in_all.min(MAX_HELD_BYTES.saturating_sub(entry.held_bytes()));
-        if envelope.sealed.len() > room && !entry.is_awaited(&header) {
-            effects.push(Effect::Refuse(header));
-            return;
-        }
-        let facts = match entry.attempt_mut(header.attempt) {
-            Ok(facts) => facts,
-            Err(cause) => {
-                effects.push(without_place(header, cause));
-                return;
-            }
-        };
-        if facts.plan.as_ref().is_some_and(|(plan, _)| !plan.quorum.contains(&header.from)) {
-            effects.push(Effect::Drop { session, cause: DropCause::NotAMember });
-            return;
-        }
-        match facts.inbox.take(envelope) {
-            Taken::Held => settle(session, entry, joiner, effects),
-            Taken::Repeated => {
-                effects.push(Effect::Drop { session, cause: DropCause::Repeated });
-            }
-            Taken::Full => effects.push(Effect::Refuse(header)),
+        effects.push(Effect::Drop { session, cause: DropCause::Unverified });
+        if let Some(entry) = self.entries.get_mut(&session)
+            && entry.find_objectionable(attempt, objection)
+        {
+            settle(session, entry, joiner, effects);
         }
     }
 
@@ -379,6 +315,11 @@ impl Pending {
                 let outcome = Box::new(outcome.clone());
                 effects.push(Effect::Report { session, attempt: *attempt, outcome });
             }
+            if let (Consent::Pondered { .. }, Some(attempt)) =
+                (&entry.consent, entry.newest_invited())
+            {
+                effects.push(Effect::SendAwaitingApproval { session, attempt });
+            }
             let is_untouched = entry.attempts.is_empty() && entry.floor == Attempt::default();
             if is_untouched && entry.consent == Consent::Given(StoredConsent::Intended) {
                 effects.push(Effect::SendRequest(Box::new(purpose.intent.clone())));
@@ -440,37 +381,6 @@ impl Pending {
             self.entries.insert(session, entry);
         }
     }
-
-    /// The entry that an early message belongs to; a new one if there is room.
-    fn entry_for_early(&mut self, session: SessionId, now: Now) -> Result<&mut Entry, DropCause> {
-        let orphans =
-            || self.entries.values().filter(|e| matches!(e.life, Life::Orphan { .. })).count();
-        match self.entries.get(&session) {
-            Some(Entry { life: Life::Over { .. }, .. }) => return Err(DropCause::NoSession),
-            None if orphans() >= MAX_ORPHANS => return Err(DropCause::Overflow),
-            Some(_) | None => {}
-        }
-        let until = now.monotonic.saturating_add(ORPHAN_PATIENCE);
-        Ok(self.entries.entry(session).or_insert_with(|| Entry::new(Life::Orphan { until })))
-    }
-}
-
-/// What is said of a message that has no place: its sender hears of it if only room is wanting.
-fn without_place(header: RoundHeader, cause: DropCause) -> Effect {
-    match cause {
-        DropCause::Overflow => Effect::Refuse(header),
-        DropCause::NoSession
-        | DropCause::StaleAttempt
-        | DropCause::Repeated
-        | DropCause::WrongJoins
-        | DropCause::NotAMember => Effect::Drop { session: header.session, cause },
-    }
-}
-
-/// Says of each of so many messages that it was not from a member.
-fn drop_strange(session: SessionId, count: usize, effects: &mut Vec<Effect>) {
-    let cause = DropCause::NotAMember;
-    effects.extend(std::iter::repeat_n(Effect::Drop { session, cause }, count));
 }
 
 /// Whether the plan is a plan for this intent and this party.

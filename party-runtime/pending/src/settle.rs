@@ -5,7 +5,7 @@
 use crate::effect::{Effect, Launch};
 use crate::entry::{Consent, Entry, Joining, Life};
 use crate::join::Joiner;
-use mpc_wire::{Attempt, SessionId};
+use mpc_wire::{Attempt, Objection, SessionId};
 
 /// Does what the facts call for and has not been done: asks, joins, launches, delivers.
 pub(crate) fn settle(
@@ -23,7 +23,7 @@ pub(crate) fn settle(
         }
         Life::Orphan { .. } | Life::Over { .. } => return,
     }
-    match &entry.consent {
+    match &mut entry.consent {
         Consent::Unasked => {
             entry.consent = Consent::Asked;
             if let Some(purpose) = &entry.purpose {
@@ -31,6 +31,12 @@ pub(crate) fn settle(
             }
         }
         Consent::Asked => {}
+        Consent::Pondered { told } => {
+            if *told < newest {
+                *told = newest;
+                effects.push(Effect::SendAwaitingApproval { session, attempt: newest });
+            }
+        }
         Consent::Refused(reason) => {
             let reason = *reason;
             entry.kill_up_to(newest);
@@ -42,6 +48,7 @@ pub(crate) fn settle(
             deliver(session, entry, newest, effects);
         }
     }
+    object(session, entry, newest, effects);
 }
 
 /// Joins the newest attempt; every older one dies by that.
@@ -75,7 +82,13 @@ fn join(
 /// Launches the joined attempt once its start is known.
 fn launch(session: SessionId, entry: &mut Entry, newest: Attempt, effects: &mut Vec<Effect>) {
     let Some(facts) = entry.attempts.get_mut(&newest) else { return };
-    let Some(joins) = facts.matching_start() else { return };
+    let Some(joins) = facts.matching_start() else {
+        // What was kept before the party had joined shows now that it is no start of what it has.
+        if !facts.starts.is_empty() {
+            facts.objectionable.insert(Objection::WrongJoins);
+        }
+        return;
+    };
     let (Some(purpose), Some((plan, _))) = (&entry.purpose, &facts.plan) else { return };
     let intent = purpose.intent.clone();
     let plan = plan.clone();
@@ -97,6 +110,17 @@ fn deliver(session: SessionId, entry: &mut Entry, attempt: Attempt, effects: &mu
     let messages = facts.inbox.drain_ready();
     if !messages.is_empty() {
         effects.push(Effect::Deliver { session, attempt, messages });
+    }
+}
+
+/// Says what is wrong with what came for the attempt, and has not been said.
+fn object(session: SessionId, entry: &mut Entry, attempt: Attempt, effects: &mut Vec<Effect>) {
+    let Some(facts) = entry.attempts.get_mut(&attempt) else { return };
+    for objection in &facts.objectionable {
+        if facts.objected.insert(*objection) {
+            let objection = *objection;
+            effects.push(Effect::Object { session, attempt, objection });
+        }
     }
 }
 

@@ -5,9 +5,9 @@
 
 use mpc_pending::{AttemptSecret, Joiner, PreparedJoin};
 use mpc_wire::{
-    AccountId, Attempt, AttemptPlan, AuxId, Epoch, Identity, Intent, IntentKind, Nonce, PartyId,
-    Payload, PlanHash, PublicKey, RequestId, Scheme, SessionId, SignedJoin, Threshold, UnixMillis,
-    VerifiedJoin,
+    AccountId, Attempt, AttemptPlan, AuxId, DerivationPath, Epoch, Identity, Intent, IntentKind,
+    Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Scheme, SessionId, SignedJoin,
+    Threshold, UnixMillis, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -106,7 +106,9 @@ fn make_intent(number: u16, purpose: Purpose) -> Intent {
             scheme: Scheme::EcdsaCggmp24,
             threshold: Threshold(2),
             public_key: PublicKey::new([2; 33]),
+            path: DerivationPath::default(),
             payload: Payload::Digest(digest),
+            authorization: None,
         }
     } else {
         let threshold = if purpose == Purpose::Rival { 3 } else { 2 };

@@ -48,6 +48,8 @@ pub enum Consent {
     Unasked,
     /// Somebody was asked.
     Asked,
+    /// It is a person who was asked, and that is to be said.
+    Pondered,
     /// It does: intended or approved.
     Given,
     /// It does not.
@@ -140,7 +142,7 @@ impl Facts {
     pub fn supersede(&mut self) {
         let Some((newest, _)) = self.newest() else { return };
         match self.consent {
-            Consent::Unasked | Consent::Asked => {}
+            Consent::Unasked | Consent::Asked | Consent::Pondered => {}
             Consent::Refused => self.kill(newest),
             Consent::Given => self.kill(Attempt(newest.0 - 1)),
         }

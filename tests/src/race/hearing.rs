@@ -9,7 +9,8 @@ use mpc_pending::limits::{
 };
 use mpc_pending::record::StoredProgress;
 use mpc_pending::{DropCause, Effect, Event};
-use mpc_wire::{Attempt, AttemptPlan, Intent, RoundEnvelope, SessionId};
+use mpc_wire::Objection as O;
+use mpc_wire::{Attempt, AttemptPlan, Intent, Objection, RoundEnvelope, SessionId};
 
 /// What an event obliges the machine to, by the facts before it.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,8 @@ pub struct Due {
     pub declines: bool,
     /// Whether somebody has to be asked.
     pub asks: bool,
+    /// What the party has to have objected to when the event is over.
+    pub objections: Vec<(SessionId, Attempt, Objection)>,
 }
 
 impl World {
@@ -41,6 +44,9 @@ impl World {
                 let facts = self.facts.get(&header.session).cloned().unwrap_or_default();
                 due.fate = Some(facts.fate(envelope, Member::Me.party(), running.map(next)));
                 due.is_full = self.is_full(envelope, &facts);
+                if due.fate == Some(Fate::Dropped(DropCause::NotAMember)) {
+                    self.due_to_wrong(header.session, header.attempt, O::Misrouted, &mut due);
+                }
             }
             Event::Invited { intent, plan } => self.due_to_invitation(intent, plan, &mut due),
             Event::Tick => {
@@ -56,10 +62,25 @@ impl World {
                     }
                 }
             }
+            Event::Started { session, attempt, joins } => {
+                let facts = self.facts.get(session);
+                let plan = facts.and_then(|facts| facts.plans.get(attempt));
+                let running = self.ledger.running.get(session).map(|running| running.attempt);
+                let own = self.ledger.joined.get(session).filter(|(joined, _)| joined == attempt);
+                if let (Some(plan), Some((_, own))) = (plan, own)
+                    && running != Some(*attempt)
+                    && !is_start_of(joins, plan, own)
+                {
+                    self.due_to_wrong(*session, *attempt, O::WrongJoins, &mut due);
+                }
+            }
+            Event::Unverified { session, attempt, objection } => {
+                self.due_to_wrong(*session, *attempt, *objection, &mut due);
+            }
             Event::Intend(_)
+            | Event::Pondering(_)
             | Event::Approved(_)
             | Event::Refused { .. }
-            | Event::Started { .. }
             | Event::RunnerEnded { .. }
             | Event::Aborted { .. }
             | Event::Finished(_)
@@ -86,6 +107,17 @@ impl World {
         for (_, seqs) in held.into_iter().flatten().filter(|(from, _)| !plan.quorum.contains(from))
         {
             due.drops.extend(seqs.iter().map(|_| (plan.session, DropCause::NotAMember)));
+            let is_any = !seqs.is_empty();
+            due.objections.extend(is_any.then_some((plan.session, plan.attempt, O::Misrouted)));
+        }
+    }
+
+    /// Something came that somebody forged or mixed up: that is to be said, if the party was
+    /// invited to the attempt.
+    fn due_to_wrong(&self, session: SessionId, attempt: Attempt, what: Objection, due: &mut Due) {
+        let facts = self.facts.get(&session).filter(|facts| facts.is_live());
+        if facts.is_some_and(|facts| facts.plans.contains_key(&attempt)) {
+            due.objections.push((session, attempt, what));
         }
     }
 
@@ -130,7 +162,7 @@ impl World {
         match event {
             Event::Intend(intent) if self.admits(intent) => {
                 let facts = self.take_up(intent);
-                if matches!(facts.consent, Consent::Unasked | Consent::Asked) {
+                if !matches!(facts.consent, Consent::Given | Consent::Refused) {
                     facts.consent = Consent::Given;
                     facts.supersede();
                 }
@@ -150,7 +182,8 @@ impl World {
                     facts.supersede();
                 }
             }
-            Event::Invited { .. } | Event::Connected => {}
+            Event::Invited { .. } | Event::Unverified { .. } | Event::Connected => {}
+            Event::Pondering(session) => self.decide(*session, Consent::Pondered),
             Event::Approved(session) => self.decide(*session, Consent::Given),
             Event::Refused { session, .. } => self.decide(*session, Consent::Refused),
             Event::Started { session, attempt, joins } => {
@@ -252,7 +285,8 @@ impl World {
     fn decide(&mut self, session: SessionId, consent: Consent) {
         if let Some(facts) = self.facts.get_mut(&session)
             && facts.is_live()
-            && facts.consent == Consent::Asked
+            && (facts.consent == Consent::Asked
+                || (facts.consent == Consent::Pondered && consent != Consent::Pondered))
         {
             facts.consent = consent;
             facts.supersede();

@@ -48,6 +48,10 @@ pub enum Broken {
     KeepsNoSpentSecret,
     /// [`promises::shows_no_secret`].
     ShowsNoSecret,
+    /// [`promises::says_that_a_person_ponders`].
+    SaysThatAPersonPonders,
+    /// [`promises::objects_once`].
+    ObjectsOnce,
 }
 
 /// The outcome of a check.
@@ -102,7 +106,9 @@ pub fn launches_when_due(world: &World, done: &Done) -> Checked {
         let Some((attempt, plan)) = facts.newest() else { continue };
         match facts.consent {
             Consent::Unasked => due(false, "invited, and nobody was asked")?,
-            Consent::Asked => due(!done.due.asks || asked, "invited, and nobody was asked")?,
+            Consent::Asked | Consent::Pondered => {
+                due(!done.due.asks || asked, "invited, and nobody was asked")?
+            }
             Consent::Refused => due(false, "refused, and the attempt lives")?,
             Consent::Given => match world.store.get(session).map(|record| &record.progress) {
                 Some(StoredProgress::Joined { plan: joined, prepared }) if joined == plan => {
@@ -168,7 +174,9 @@ fn is_called_for(world: &World, done: &Done, launch: &Launch, act: &Act) -> Chec
             came.iter().all(|join| joins.values().any(|j| j == join))
         }
         Event::Intend(_) | Event::Invited { .. } | Event::Approved(_) | Event::Restored(_) => true,
-        Event::Refused { .. }
+        Event::Pondering(_)
+        | Event::Refused { .. }
+        | Event::Unverified { .. }
         | Event::RoundMessage(_)
         | Event::RunnerEnded { .. }
         | Event::Aborted { .. }

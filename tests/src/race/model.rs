@@ -49,17 +49,23 @@ pub enum Milestone {
     RunnerSuperseded,
     /// An attempt was joined in one life and launched in another.
     LaunchedAfterRestart,
+    /// The coordinator was told that a person ponders the session.
+    PersonPonders,
+    /// The party objected to what came.
+    Objected,
 }
 
 impl Milestone {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::LaunchedInsideIntend,
         Self::EarlyRoundDelivered,
         Self::RelaunchRefused,
         Self::LossReported,
         Self::RunnerSuperseded,
         Self::LaunchedAfterRestart,
+        Self::PersonPonders,
+        Self::Objected,
     ];
 
     /// Those that the step is an example of.
@@ -98,6 +104,11 @@ impl Milestone {
                     && has(|effect| matches!(effect, Effect::SendJoin { .. })),
             ),
             (Self::LaunchedAfterRestart, done.acts.iter().any(is_own_from_before)),
+            (
+                Self::PersonPonders,
+                has(|effect| matches!(effect, Effect::SendAwaitingApproval { .. })),
+            ),
+            (Self::Objected, has(|effect| matches!(effect, Effect::Object { .. }))),
         ];
         found.into_iter().filter_map(|(milestone, is_met)| is_met.then_some(milestone)).collect()
     }
@@ -169,6 +180,8 @@ impl Model for Race {
             Property::always("joins upwards", |_, s| holds(s, B::JoinsOnlyUpwards)),
             Property::always("kills the old", |_, s| holds(s, B::KillsWhatIsSuperseded)),
             Property::always("spends secrets", |_, s| holds(s, B::KeepsNoSpentSecret)),
+            Property::always("persons", |_, s| holds(s, B::SaysThatAPersonPonders)),
+            Property::always("objects once", |_, s| holds(s, B::ObjectsOnce)),
             Property::sometimes("launch inside intend", |m, s| {
                 meets(m, s, M::LaunchedInsideIntend)
             }),
@@ -179,6 +192,8 @@ impl Model for Race {
             Property::sometimes("launch after restart", |m, s| {
                 meets(m, s, M::LaunchedAfterRestart)
             }),
+            Property::sometimes("person ponders", |m, s| meets(m, s, M::PersonPonders)),
+            Property::sometimes("objected", |m, s| meets(m, s, M::Objected)),
         ]
     }
 }

@@ -1,11 +1,13 @@
 //! What else a party promises in every step.
 
 use super::cast;
+use super::facts::{Consent, Facts};
 use super::invariants::{Broken, Checked};
 use super::world::{Act, Done, World, session_of};
 use mpc_pending::record::StoredProgress;
-use mpc_pending::{Effect, Record};
-use mpc_wire::SessionId;
+use mpc_pending::{Effect, Event, Record};
+use mpc_wire::{Attempt, Objection, SessionId};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Checks all of them, but for [`shows_no_secret`], which is too slow for a search.
@@ -19,6 +21,8 @@ pub(crate) fn check(world: &World, done: &Done) -> Checked {
     if !done.is_cut {
         kills_what_is_superseded(world)?;
     }
+    says_that_a_person_ponders(world, done)?;
+    objects_once(world, done)?;
     keeps_no_spent_secret(world)
 }
 
@@ -45,6 +49,8 @@ pub fn persists_before_it_sends(act: &Act) -> Checked {
         Effect::Persist(_)
         | Effect::Ask(_)
         | Effect::SendDecline { .. }
+        | Effect::SendAwaitingApproval { .. }
+        | Effect::Object { .. }
         | Effect::Kill { .. }
         | Effect::Deliver { .. }
         | Effect::Refuse(_)
@@ -125,6 +131,77 @@ pub fn keeps_no_spent_secret(world: &World) -> Checked {
         };
         Broken::KeepsNoSpentSecret.unless(!is_spent, *session, "a spent secret is stored")
     })
+}
+
+/// Whoever waits for a person's answer says so of its newest attempt, and again to a coordinator
+/// that may have missed it; else once. Nobody says so without cause.
+///
+/// # Errors
+/// The breach.
+pub fn says_that_a_person_ponders(world: &World, done: &Done) -> Checked {
+    let must = |holds, session, how| Broken::SaysThatAPersonPonders.unless(holds, session, how);
+    let is_reconnected = matches!(done.event, Event::Connected);
+    let ponders = |session| {
+        let facts = world.facts.get(&session).filter(|facts| facts.is_live());
+        let facts = facts.filter(|facts| facts.consent == Consent::Pondered)?;
+        facts.newest().map(|(attempt, _)| attempt)
+    };
+    for act in &done.acts {
+        let Effect::SendAwaitingApproval { session, attempt } = act.effect else { continue };
+        must(ponders(session) == Some(attempt), session, "nobody ponders it")?;
+        let is_news = act.pondered != Some(attempt);
+        must(is_news || is_reconnected, session, "said again, and nobody needs to hear it")?;
+    }
+    if done.is_cut {
+        return Ok(());
+    }
+    for session in world.facts.keys().copied() {
+        let Some(newest) = ponders(session) else { continue };
+        let is_said = world.ledger.pondered.get(&session) == Some(&newest);
+        must(is_said, session, "a person ponders it, and nobody was told")?;
+        let is_told = |act: &Act| matches!(act.effect, Effect::SendAwaitingApproval { session: of, .. } if of == session);
+        let is_repeated = !is_reconnected || done.acts.iter().any(is_told);
+        must(is_repeated, session, "a person ponders it, and that is not told again")?;
+    }
+    Ok(())
+}
+
+/// What somebody on the way forged or mixed up is objected to, once for each attempt and kind, if
+/// the party was invited to the attempt. Nothing else is.
+///
+/// # Errors
+/// The breach.
+pub fn objects_once(world: &World, done: &Done) -> Checked {
+    let must = |holds, session, how| Broken::ObjectsOnce.unless(holds, session, how);
+    let objected = &world.ledger.objected;
+    for ((session, ..), count) in objected {
+        must(*count <= 1, *session, "objected again")?;
+    }
+    // A start that came before the join it does not fit: no start that fits is kept for long.
+    let has_wrong_start = |session: SessionId, facts: &Facts| {
+        let (attempt, plan) = facts.newest()?;
+        let is_joined = matches!(
+            world.store.get(&session).map(|record| &record.progress),
+            Some(StoredProgress::Joined { plan: joined, .. }) if joined == plan
+        );
+        let has_start = facts.starts.get(&attempt).is_some_and(|starts| !starts.is_empty());
+        (is_joined && has_start).then_some((session, attempt, Objection::WrongJoins))
+    };
+    let live = || world.facts.iter().filter(|(_, facts)| facts.is_live());
+    let mut due: BTreeSet<_> =
+        live().filter_map(|(id, facts)| has_wrong_start(*id, facts)).collect();
+    due.extend(done.due.objections.iter().copied());
+    // Who declines an attempt, or sees it end, has nothing more to say about it.
+    due.retain(|(session, attempt, _)| {
+        let facts = world.facts.get(session).filter(|facts| facts.is_live());
+        facts.is_some_and(|facts| facts.plans.contains_key(attempt))
+    });
+    for act in &done.acts {
+        let Effect::Object { session, attempt, objection } = act.effect else { continue };
+        must(due.contains(&(session, attempt, objection)), session, "objected to nothing")?;
+    }
+    let is_said = |key: &(SessionId, Attempt, Objection)| done.is_cut || objected.contains_key(key);
+    due.iter().try_for_each(|key| must(is_said(key), key.0, "wrong, and nobody was told"))
 }
 
 /// No secret is in any text that a log could take up, nor in the stored bytes of an attempt that

@@ -25,12 +25,16 @@ pub enum Stimulus {
     Intend(u16, Purpose),
     /// The coordinator invites.
     Invited(u16, Attempt, Purpose, Layout),
+    /// A person has been asked.
+    Pondering(u16),
     /// Somebody accepts.
     Approved(u16),
     /// Somebody refuses.
     Refused(u16),
     /// An attempt starts.
     Started(u16, Attempt, Joins),
+    /// Something comes for an attempt that the shell cannot verify.
+    Unverified(u16, Attempt),
     /// A round message comes.
     Round(Letter),
     /// A runner ends, well or not.

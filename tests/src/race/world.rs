@@ -7,8 +7,8 @@ use super::stimulus::{Step, Stimulus};
 use mpc_pending::record::StoredProgress;
 use mpc_pending::{Effect, Event, Now, Pending, Record};
 use mpc_wire::{
-    Attempt, AttemptPlan, DeclineReason, PartyId, Seq, SessionId, SignedJoin, UnixMillis,
-    VerifiedJoin,
+    Attempt, AttemptPlan, DeclineReason, Objection, PartyId, Seq, SessionId, SignedJoin,
+    UnixMillis, VerifiedJoin,
 };
 use std::collections::BTreeMap;
 
@@ -45,6 +45,11 @@ pub struct Ledger {
     pub joined: BTreeMap<SessionId, (Attempt, SignedJoin)>,
     /// The runners of this life.
     pub running: BTreeMap<SessionId, Running>,
+    /// The newest attempt of each session of which it was said, in this life, that a person
+    /// ponders it.
+    pub pondered: BTreeMap<SessionId, Attempt>,
+    /// What was objected to in this life, and how often.
+    pub objected: BTreeMap<(SessionId, Attempt, Objection), u32>,
 }
 
 /// A runner.
@@ -67,6 +72,8 @@ pub struct Act {
     pub running: Option<Running>,
     /// The session's highest durable join.
     pub joined: Option<(Attempt, SignedJoin)>,
+    /// The newest attempt of which it was said that a person ponders it.
+    pub pondered: Option<Attempt>,
 }
 
 /// A step that was taken.
@@ -131,8 +138,10 @@ impl World {
             Stimulus::Started(..) | Stimulus::Round(_) => true,
             Stimulus::Intend(..)
             | Stimulus::Invited(..)
+            | Stimulus::Pondering(_)
             | Stimulus::Approved(_)
             | Stimulus::Refused(_)
+            | Stimulus::Unverified(..)
             | Stimulus::RunnerEnded(..)
             | Stimulus::Aborted(..)
             | Stimulus::Finished(_)
@@ -178,8 +187,12 @@ impl World {
         self.monotonic = 0;
         self.is_restored = false;
         self.facts.clear();
-        if !self.ledger.running.is_empty() {
+        let ledger = &self.ledger;
+        if !(ledger.running.is_empty() && ledger.pondered.is_empty() && ledger.objected.is_empty())
+        {
             self.ledger.running.clear();
+            self.ledger.pondered.clear();
+            self.ledger.objected.clear();
         }
     }
 
@@ -196,6 +209,7 @@ impl World {
                 intent: cast::intent(*session, *purpose),
                 plan: cast::plan(*session, *attempt, *purpose, *layout),
             },
+            Stimulus::Pondering(session) => Event::Pondering(cast::session(*session)),
             Stimulus::Approved(session) => Event::Approved(cast::session(*session)),
             Stimulus::Refused(session) => {
                 Event::Refused { session: cast::session(*session), reason: DeclineReason::Refused }
@@ -204,6 +218,11 @@ impl World {
                 session: cast::session(*session),
                 attempt: *attempt,
                 joins: joins.build(*session, *attempt, |plan| self.own_join(plan)),
+            },
+            Stimulus::Unverified(session, attempt) => Event::Unverified {
+                session: cast::session(*session),
+                attempt: *attempt,
+                objection: Objection::ForgedJoin,
             },
             Stimulus::Round(letter) => Event::RoundMessage(letter.envelope()),
             Stimulus::RunnerEnded(session, attempt, end) => Event::RunnerEnded {
@@ -240,6 +259,7 @@ impl World {
             stored: self.store.get(&session).cloned(),
             running: self.ledger.running.get(&session).cloned(),
             joined: self.ledger.joined.get(&session).cloned(),
+            pondered: self.ledger.pondered.get(&session).copied(),
             effect,
         };
         match &act.effect {
@@ -271,6 +291,13 @@ impl World {
                         seqs.remove(&header.seq);
                     }
                 }
+            }
+            Effect::SendAwaitingApproval { attempt, .. } => {
+                self.ledger.pondered.insert(session, *attempt);
+            }
+            Effect::Object { attempt, objection, .. } => {
+                let key = (session, *attempt, *objection);
+                *self.ledger.objected.entry(key).or_default() += 1;
             }
             Effect::SendRequest(_)
             | Effect::Ask(_)
@@ -311,6 +338,8 @@ pub fn session_of(effect: &Effect) -> SessionId {
         Effect::Refuse(header) => header.session,
         Effect::SendJoin { session, .. }
         | Effect::SendDecline { session, .. }
+        | Effect::SendAwaitingApproval { session, .. }
+        | Effect::Object { session, .. }
         | Effect::Kill { session, .. }
         | Effect::Deliver { session, .. }
         | Effect::Report { session, .. }

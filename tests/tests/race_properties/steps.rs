@@ -37,14 +37,15 @@ fn plot() -> impl Strategy<Value = Vec<Step>> {
         |(session, attempt, is_initiator, wrong)| {
             let peer = if attempt.0.is_multiple_of(2) { Member::Bob } else { Member::Alice };
             let letter = |seq| Stimulus::Round(Letter::new(session, attempt, peer, seq));
-            let consent = if is_initiator {
-                Stimulus::Intend(session, Purpose::Real)
+            let (wish, consent) = if is_initiator {
+                let intend = Stimulus::Intend(session, Purpose::Real);
+                (intend.clone(), intend)
             } else {
-                Stimulus::Approved(session)
+                (Stimulus::Pondering(session), Stimulus::Approved(session))
             };
             let invited = Stimulus::Invited(session, attempt, Purpose::Real, Layout::Real);
             let started = Stimulus::Started(session, attempt, Joins::Real);
-            let steps = [consent.clone(), consent, invited, started, letter(0), letter(1)];
+            let steps = [wish, consent, invited, started, letter(0), letter(1)];
             let wrong = wrong.into_iter().map(|joins| Stimulus::Started(session, attempt, joins));
             steps.into_iter().chain(wrong).map(Step::Happen).collect()
         },
@@ -72,9 +73,11 @@ fn stimulus(
     prop_oneof![
         8 => (session(), purpose.clone()).prop_map(|(s, p)| Stimulus::Intend(s, p)),
         16 => (of(), purpose, layout()).prop_map(|((s, a), p, l)| Stimulus::Invited(s, a, p, l)),
+        4 => session().prop_map(Stimulus::Pondering),
         8 => session().prop_map(Stimulus::Approved),
         1 => session().prop_map(Stimulus::Refused),
         16 => (of(), joins()).prop_map(|((s, a), j)| Stimulus::Started(s, a, j)),
+        2 => of().prop_map(|(s, a)| Stimulus::Unverified(s, a)),
         20 => letter(size).prop_map(Stimulus::Round),
         3 => (of(), end()).prop_map(|((s, a), end)| Stimulus::RunnerEnded(s, a, end)),
         2 => of().prop_map(|(s, a)| Stimulus::Aborted(s, a)),

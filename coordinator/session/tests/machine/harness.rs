@@ -2,20 +2,21 @@
 
 use crate::ops::Op;
 use mpc_session::{
-    CheckedOutcome, Effect, Event, Millis, Order, Phase, Record, Session, SessionEnd,
+    CheckedOutcome, Effect, Event, MAX_OBJECTIONS, Millis, Order, Phase, Record, Session,
+    SessionEnd, Status,
 };
 use mpc_wire::{
-    AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, EcdsaSignature, Epoch,
-    FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey,
-    RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin,
-    Stage, Threshold, ToParty, UnixMillis,
+    AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DerivationPath,
+    EcdsaSignature, Epoch, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload,
+    PlanHash, PublicKey, RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SessionId,
+    Signature, SignedJoin, Stage, Threshold, ToParty, UnixMillis,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 pub(crate) const PARTIES: usize = 3;
 pub(crate) const KINDS: &[Purpose] = &[Purpose::Sign, Purpose::Keygen, Purpose::Aux];
-const DEADLINE: Millis = Millis(100_000);
+pub(crate) const DEADLINE: Millis = Millis(100_000);
 
 static IDENTITIES: LazyLock<Vec<Identity>> =
     LazyLock::new(|| (0..PARTIES).map(|n| Identity::from_seed(&[n as u8 + 1; 32])).collect());
@@ -42,6 +43,8 @@ pub(crate) struct Harness {
     started: BTreeSet<Attempt>,
     aborted: BTreeSet<Attempt>,
     reported: BTreeSet<(Attempt, PartyId)>,
+    /// Who has said of which attempt that a person is to approve it.
+    awaiting: BTreeSet<(Attempt, PartyId)>,
     ends: Vec<SessionEnd>,
     crash_after: Option<usize>,
     restarts: u32,
@@ -67,6 +70,7 @@ impl Harness {
             started: BTreeSet::new(),
             aborted: BTreeSet::new(),
             reported: BTreeSet::new(),
+            awaiting: BTreeSet::new(),
             ends: Vec::new(),
             crash_after: None,
             restarts: 0,
@@ -82,6 +86,11 @@ impl Harness {
 
     pub(crate) fn party(&self, n: usize) -> PartyId {
         IDENTITIES[n].party()
+    }
+
+    /// What a crash would leave.
+    pub(crate) fn durable(&self) -> &Record {
+        &self.durable
     }
 
     /// The number of the `n`th member of the newest attempt.
@@ -102,6 +111,8 @@ impl Harness {
                 !was_ended || effects.iter().all(is_answer),
                 "an ended session does more than answer: {effects:?}"
             );
+            let is_stale = |effect: &Effect| matches!(effect, Effect::Persist(record) if **record == self.durable);
+            assert!(!effects.iter().any(is_stale), "stored again without news: {effects:?}");
             match self.crash_after.take() {
                 Some(crash) => self.crash(effects, crash),
                 None => self.perform(effects),
@@ -141,6 +152,13 @@ impl Harness {
         self.perform(effects);
     }
 
+    /// The process dies between events and finds its record, or a changed one.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Record)) {
+        change(&mut self.durable);
+        self.crash(Vec::new(), 0);
+        self.check();
+    }
+
     /// Performs effects in order, and checks that each may be performed there.
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
@@ -148,6 +166,15 @@ impl Harness {
                 Effect::Persist(record) => {
                     assert!(record.attempt >= self.durable.attempt);
                     assert!(self.durable.end.is_none() || record.end == self.durable.end);
+                    // What was said once stays said.
+                    assert!(record.objections.is_superset(&self.durable.objections));
+                    assert!(record.objections.len() <= MAX_OBJECTIONS);
+                    assert!(
+                        self.durable
+                            .declines
+                            .iter()
+                            .all(|(party, reason)| { record.declines.get(party) == Some(reason) })
+                    );
                     self.durable = *record;
                 }
                 Effect::Send { to, message } => self.told(to, *message),
@@ -208,6 +235,10 @@ impl Harness {
             }
             ToParty::Challenge(_)
             | ToParty::Welcome { .. }
+            | ToParty::AuditHead(_)
+            | ToParty::Inquiry(_)
+            | ToParty::Testimony(_)
+            | ToParty::Ban(_)
             | ToParty::SessionRequested { .. }
             | ToParty::Error { .. } => panic!("not the machine's to say: {message:?}"),
         }
@@ -216,8 +247,7 @@ impl Harness {
     /// What must hold between events.
     fn check(&self) {
         let status = self.session.status();
-        assert_eq!(self.durable.attempt, status.attempt);
-        assert_eq!(self.durable.end.as_ref(), self.session.ended());
+        assert_eq!(self.durable, self.session.record(), "a crash would lose something");
         assert!(status.attempt.0 <= mpc_session::MAX_ATTEMPTS + self.restarts);
         assert_eq!(self.session.ended().is_some(), status.phase == Phase::Ended);
         match self.session.wake_at() {
@@ -227,7 +257,14 @@ impl Harness {
         match status.phase {
             // Whoever could be asked has declined or is away.
             Phase::WaitingForParties => assert!(!status.waiting_for.is_empty()),
-            Phase::Joining => assert!(status.quorum.is_subset(&self.online)),
+            Phase::Joining | Phase::WaitingForApproval => {
+                assert!(status.quorum.is_subset(&self.online));
+                let awaits = |party: &PartyId| self.awaiting.contains(&(status.attempt, *party));
+                let is_patient = status.waiting_for.iter().all(awaits);
+                assert_eq!(status.phase == Phase::WaitingForApproval, is_patient);
+                // Patience with the others, and only with them, ends before the deadline.
+                assert!(!is_patient || self.session.wake_at() == Some(DEADLINE));
+            }
             // Who has reported is no longer needed.
             Phase::Running => {
                 let mut away = status.quorum.difference(&self.online);
@@ -241,7 +278,12 @@ impl Harness {
     }
 
     fn events(&mut self, op: &Op) -> Vec<Event> {
-        let newest = self.session.status().attempt;
+        let Status { attempt: newest, phase, .. } = self.session.status();
+        if let Op::AwaitApproval { from, stale: false } = *op
+            && matches!(phase, Phase::Joining | Phase::WaitingForApproval)
+        {
+            self.awaiting.insert((newest, self.party(from)));
+        }
         if let Op::Product { from, .. } | Op::WrongProduct { from } = *op {
             self.reported.insert((newest, self.party(from)));
         }
@@ -274,6 +316,12 @@ impl Harness {
             }
             Op::Decline { from, reason, stale } => {
                 Event::Declined { from: party(from), attempt: attempt(stale), reason }
+            }
+            Op::AwaitApproval { from, stale } => {
+                Event::AwaitingApproval { from: party(from), attempt: attempt(stale) }
+            }
+            Op::Object { from, objection, stale } => {
+                Event::Objected { from: party(from), attempt: attempt(stale), objection }
             }
             Op::Round { from, to, stale } => Event::Round(RoundEnvelope {
                 header: header(from, to, stale),
@@ -338,7 +386,9 @@ fn intent(purpose: Purpose) -> Intent {
             scheme,
             threshold: Threshold(2),
             public_key: PublicKey::new([2; 33]),
+            path: DerivationPath::default(),
             payload: Payload::Digest([3; 32]),
+            authorization: None,
         },
         Purpose::Keygen => IntentKind::Keygen { account, scheme, threshold: Threshold(2) },
         Purpose::Aux => IntentKind::Aux { scheme },

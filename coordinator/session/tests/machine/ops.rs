@@ -1,7 +1,7 @@
 //! What can happen to a session.
 
 use crate::harness::PARTIES;
-use mpc_wire::DeclineReason;
+use mpc_wire::{DeclineReason, Objection};
 use proptest::prelude::*;
 use std::ops::Range;
 
@@ -20,6 +20,16 @@ pub(crate) enum Op {
     Decline {
         from: usize,
         reason: DeclineReason,
+        stale: bool,
+    },
+    /// A person is to approve.
+    AwaitApproval {
+        from: usize,
+        stale: bool,
+    },
+    Object {
+        from: usize,
+        objection: Objection,
         stale: bool,
     },
     Round {
@@ -69,6 +79,8 @@ impl Op {
             | Self::Offline(_)
             | Self::Join { .. }
             | Self::JoinAll
+            | Self::AwaitApproval { .. }
+            | Self::Object { .. }
             | Self::Round { .. }
             | Self::RoundRefused { .. }
             | Self::Progress { .. }
@@ -95,6 +107,9 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
         6 => Just(Op::JoinAll),
         1 => (party(), reason, stale())
             .prop_map(|(from, reason, stale)| Op::Decline { from, reason, stale }),
+        3 => (party(), stale()).prop_map(|(from, stale)| Op::AwaitApproval { from, stale }),
+        2 => (party(), objection(), stale())
+            .prop_map(|(from, objection, stale)| Op::Object { from, objection, stale }),
         4 => (party(), party(), stale())
             .prop_map(|(from, to, stale)| Op::Round { from, to, stale }),
         1 => (party(), party(), stale())
@@ -111,4 +126,13 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
         2 => (0_usize..8).prop_map(Op::CrashAfter),
     ];
     prop::collection::vec(op, length)
+}
+
+pub(crate) fn objection() -> impl Strategy<Value = Objection> {
+    prop::sample::select(vec![
+        Objection::ForgedJoin,
+        Objection::SupersededKey,
+        Objection::WrongJoins,
+        Objection::Misrouted,
+    ])
 }

@@ -1,14 +1,15 @@
 //! Strategies for the messages of every direction.
 
+use crate::statements::{ban, head, inquiry, testimony};
 use crate::values::{
-    attempt, aux_id, epoch, header, intent, join, nonce, parties, party, plan, public_key, request,
-    session,
+    attempt, aux_id, epoch, header, intent, join, nonce, parties, party, party_signature, plan,
+    public_key, request, session,
 };
 use mpc_wire::handshake::Challenge;
 use mpc_wire::{
     AbortReason, AttemptFailure, AttemptOutcome, DeclineReason, Downlink, EcdsaSignature,
-    ErrorCode, FailureKind, Round, RoundEnvelope, SessionRefusal, Signature, Stage, ToCoordinator,
-    ToParty, Uplink,
+    EnrolmentToken, ErrorCode, FailureKind, Objection, Round, RoundEnvelope, SessionRefusal,
+    Signature, Stage, ToCoordinator, ToParty, Uplink,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -18,8 +19,8 @@ fn text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..20).prop_map(|chars| chars.into_iter().collect())
 }
 
-fn signature() -> impl Strategy<Value = [u8; 64]> {
-    join().prop_map(|join| join.signature)
+fn token() -> impl Strategy<Value = EnrolmentToken> {
+    text().prop_map(|text| EnrolmentToken::try_from(text).unwrap())
 }
 
 fn envelope() -> impl Strategy<Value = RoundEnvelope> {
@@ -80,6 +81,9 @@ pub(crate) fn to_party() -> impl Strategy<Value = ToParty> {
         ErrorCode::TooLarge,
         ErrorCode::NotAuthenticated,
         ErrorCode::NotEnrolled,
+        ErrorCode::TokenRefused,
+        ErrorCode::Revoked,
+        ErrorCode::KeySuperseded,
         ErrorCode::WrongSender,
         ErrorCode::Replaced,
         ErrorCode::Overloaded,
@@ -101,6 +105,10 @@ pub(crate) fn to_party() -> impl Strategy<Value = ToParty> {
             reason,
         }),
         session().prop_map(|session| ToParty::Finished { session }),
+        head().prop_map(ToParty::AuditHead),
+        inquiry().prop_map(ToParty::Inquiry),
+        testimony().prop_map(ToParty::Testimony),
+        ban().prop_map(ToParty::Ban),
         (session(), request(), proptest::option::of(refusal())).prop_map(
             |(session, request, refusal)| ToParty::SessionRequested {
                 session,
@@ -122,13 +130,43 @@ pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
         DeclineReason::Expired,
         DeclineReason::RequestReused,
         DeclineReason::Refused,
+        DeclineReason::AuthorizationMissing,
+        DeclineReason::AuthorizationInvalid,
+        DeclineReason::AuthorizationExpired,
+        DeclineReason::UnknownRequester,
+        DeclineReason::NotAllowed,
+        DeclineReason::LimitReached,
+        DeclineReason::OutsideHours,
+        DeclineReason::Banned,
+        DeclineReason::Quarantined,
+        DeclineReason::StaleEpoch,
         DeclineReason::Unsupported,
         DeclineReason::Overloaded,
     ]);
+    let objection = select(vec![
+        Objection::ForgedJoin,
+        Objection::SupersededKey,
+        Objection::WrongJoins,
+        Objection::Misrouted,
+    ]);
     prop_oneof![
-        (party(), text(), signature()).prop_map(|(party, label, signature)| {
-            ToCoordinator::Prove { party, label, signature }
+        (party(), text(), proptest::option::of(token()), party_signature()).prop_map(
+            |(party, label, token, signature)| ToCoordinator::Prove {
+                party,
+                label,
+                token,
+                signature,
+            }
+        ),
+        (session(), attempt())
+            .prop_map(|(session, attempt)| ToCoordinator::AwaitingApproval { session, attempt }),
+        (session(), attempt(), objection).prop_map(|(session, attempt, objection)| {
+            ToCoordinator::Objected { session, attempt, objection }
         }),
+        head().prop_map(ToCoordinator::AuditHead),
+        inquiry().prop_map(ToCoordinator::Inquiry),
+        testimony().prop_map(ToCoordinator::Testimony),
+        ban().prop_map(ToCoordinator::Ban),
         (session(), attempt(), join()).prop_map(|(session, attempt, join)| ToCoordinator::Join {
             session,
             attempt,

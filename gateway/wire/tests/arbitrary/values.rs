@@ -1,9 +1,13 @@
 //! Strategies for the values that have canonical bytes.
 
+#![allow(dead_code, reason = "each test uses its part of it")]
+
+use mpc_wire::limits::MAX_PATH;
 use mpc_wire::{
-    AccountId, Attempt, AttemptPlan, AuxId, Epoch, HashFunction, Intent, IntentHash, IntentKind,
-    Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round, RoundHeader, Scheme, Seq,
-    SessionId, SignedJoin, Stage, Threshold, UnixMillis,
+    AccountId, Attempt, AttemptPlan, Authorization, AuxId, DerivationPath, Epoch, HashFunction,
+    Intent, IntentHash, IntentKind, Nonce, PartyId, PartySignature, Payload, PlanHash, PublicKey,
+    RequestId, RequesterName, Round, RoundHeader, Scheme, Seq, SessionId, SignedJoin, Stage,
+    Threshold, UnixMillis,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -39,7 +43,7 @@ pub(crate) fn request() -> impl Strategy<Value = RequestId> {
     uuid().prop_map(RequestId::new)
 }
 
-fn account() -> impl Strategy<Value = AccountId> {
+pub(crate) fn account() -> impl Strategy<Value = AccountId> {
     uuid().prop_map(AccountId::new)
 }
 
@@ -63,13 +67,46 @@ pub(crate) fn public_key() -> impl Strategy<Value = PublicKey> {
     vec(any::<u8>(), 0..40).prop_map(PublicKey::new)
 }
 
-fn payload() -> impl Strategy<Value = Payload> {
+pub(crate) fn payload() -> impl Strategy<Value = Payload> {
     let hash = prop_oneof![Just(HashFunction::Sha256), Just(HashFunction::Keccak256)];
     prop_oneof![
         any::<[u8; 32]>().prop_map(Payload::Digest),
         (vec(any::<u8>(), 0..40), hash).prop_map(|(bytes, hash)| Payload::Bytes { bytes, hash }),
         Just(Payload::Canary),
     ]
+}
+
+/// Non-hardened child numbers.
+pub(crate) fn path() -> impl Strategy<Value = DerivationPath> {
+    vec(0..1_u32 << 31, 0..=MAX_PATH).prop_map(|numbers| DerivationPath::try_from(numbers).unwrap())
+}
+
+pub(crate) fn requester() -> impl Strategy<Value = RequesterName> {
+    "[A-Za-z0-9._-]{1,64}".prop_map(|name| RequesterName::try_from(name).unwrap())
+}
+
+/// An authorization with an arbitrary signature, which is never valid.
+fn authorization() -> impl Strategy<Value = Authorization> {
+    (requester(), any::<u64>(), signature_bytes()).prop_map(|(requester, expires_at, signature)| {
+        Authorization { requester, expires_at: UnixMillis(expires_at), signature }
+    })
+}
+
+fn signature_bytes() -> impl Strategy<Value = [u8; 64]> {
+    any::<[[u8; 32]; 2]>().prop_map(|halves| {
+        let mut signature = [0; 64];
+        signature.copy_from_slice(&halves.concat());
+        signature
+    })
+}
+
+/// Up to three rotations and a signature, all arbitrary and hardly ever valid.
+pub(crate) fn party_signature() -> impl Strategy<Value = PartySignature> {
+    let rotation = (any::<[u8; 32]>(), signature_bytes())
+        .prop_map(|(key, signature)| [&key[..], &signature].concat());
+    (vec(rotation, 0..=3), signature_bytes()).prop_map(|(rotations, signature)| {
+        PartySignature::from_bytes(&[&rotations.concat()[..], &signature].concat()).unwrap()
+    })
 }
 
 fn kind() -> impl Strategy<Value = IntentKind> {
@@ -79,14 +116,18 @@ fn kind() -> impl Strategy<Value = IntentKind> {
             IntentKind::Keygen { account, scheme, threshold }
         }),
         scheme().prop_map(|scheme| IntentKind::Aux { scheme }),
-        (at(), public_key(), payload()).prop_map(
-            |((account, epoch, scheme, threshold), public_key, payload)| IntentKind::Sign {
-                account,
-                epoch,
-                scheme,
-                threshold,
-                public_key,
-                payload,
+        (at(), public_key(), path(), payload(), option::of(authorization())).prop_map(
+            |((account, epoch, scheme, threshold), public_key, path, payload, authorization)| {
+                IntentKind::Sign {
+                    account,
+                    epoch,
+                    scheme,
+                    threshold,
+                    public_key,
+                    path,
+                    payload,
+                    authorization,
+                }
             }
         ),
         (at(), option::of(aux_id())).prop_map(|((account, epoch, scheme, threshold), aux_id)| {
@@ -137,13 +178,16 @@ pub(crate) fn plan() -> impl Strategy<Value = AttemptPlan> {
 
 /// Joins with arbitrary signatures, which are hardly ever valid.
 pub(crate) fn join() -> impl Strategy<Value = SignedJoin> {
-    let arrays = any::<([u8; 32], [u8; 32], [[u8; 32]; 2])>();
-    (party(), nonce(), arrays).prop_map(|(member, nonce, (plan_hash, hpke_key, [r, s]))| {
-        let mut signature = [0; 64];
-        signature[..32].copy_from_slice(&r);
-        signature[32..].copy_from_slice(&s);
-        SignedJoin { member, plan_hash: PlanHash::new(plan_hash), nonce, hpke_key, signature }
-    })
+    let arrays = any::<([u8; 32], [u8; 32])>();
+    (party(), nonce(), arrays, party_signature()).prop_map(
+        |(member, nonce, (plan_hash, hpke_key), signature)| SignedJoin {
+            member,
+            plan_hash: PlanHash::new(plan_hash),
+            nonce,
+            hpke_key,
+            signature,
+        },
+    )
 }
 
 pub(crate) fn header() -> impl Strategy<Value = RoundHeader> {

@@ -1,14 +1,16 @@
 //! Every smallest change of a value, by way of its JSON form, so that a field that is added later
 //! is covered without anybody thinking of it.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 /// Each copy of `value` with one part changed, and where that is.
 pub(crate) fn changed_leaves(value: &Value) -> Vec<(String, Value)> {
     match value {
         Value::Object(map) => map.iter().flat_map(|(name, _)| in_field(map, name)).collect(),
         Value::Array(items) => in_list(items),
-        Value::Null => vec![(String::new(), Value::from("77".repeat(32)))],
+        // What could be there is for the field to say.
+        Value::Null => Vec::new(),
         Value::Number(number) => vec![(String::new(), other_number(number.as_u64().unwrap()))],
         Value::String(text) => {
             other_text(text).into_iter().map(|text| (String::new(), Value::from(text))).collect()
@@ -26,15 +28,41 @@ fn in_field(map: &Map<String, Value>, name: &str) -> Vec<(String, Value)> {
             (format!("/{name}{at}"), Value::Object(map))
         })
         .collect();
-    if name == "aux_id" && !map[name].is_null() {
+    let other = match name {
+        "aux_id" | "authorization" if !map[name].is_null() => vec![Value::Null],
+        "aux_id" => vec![Value::from("77".repeat(32))],
+        "authorization" => {
+            vec![json!({"requester": "r", "expires_at": 1, "signature": vec![7; 64]})]
+        }
+        // Keys are values there.
+        "floors" => in_keys(&map[name]),
+        _ => Vec::new(),
+    };
+    for other in other {
         let mut map = map.clone();
-        map.insert(name.to_owned(), Value::Null);
+        map.insert(name.to_owned(), other);
         changes.push((format!("/{name}"), Value::Object(map)));
     }
     changes
 }
 
-/// One item changed, and (for sets, whose items are texts) one fewer and one more.
+/// Each key of a map by ids changed, and each removed.
+fn in_keys(map: &Value) -> Vec<Value> {
+    let map = map.as_object().unwrap();
+    let without = |name: &String| {
+        let mut less = map.clone();
+        less.remove(name).map(|value| (less, value)).unwrap()
+    };
+    let removed = map.keys().map(|name| Value::Object(without(name).0));
+    let renamed = map.keys().flat_map(|name| {
+        let (mut other, value) = without(name);
+        other.insert(other_text(name)?, value);
+        Some(Value::Object(other))
+    });
+    removed.chain(renamed).collect()
+}
+
+/// One item changed, and (where an item more or less makes another value) one fewer and one more.
 fn in_list(items: &[Value]) -> Vec<(String, Value)> {
     let mut changes = Vec::new();
     for (at, item) in items.iter().enumerate() {
@@ -43,14 +71,17 @@ fn in_list(items: &[Value]) -> Vec<(String, Value)> {
             items[at] = changed;
             changes.push((format!("/{at}{deeper}"), Value::Array(items)));
         }
-        if item.is_string() {
+        // Byte strings are lists of numbers, mostly of one length.
+        if !item.is_number() {
             let mut items = items.to_vec();
             items.remove(at);
             changes.push((format!("/{at}"), Value::Array(items)));
         }
     }
-    if items.iter().all(Value::is_string) && !items.is_empty() {
-        let more = [items, &[Value::from("77".repeat(32))]].concat();
+    if let Some(Value::String(first)) = items.first() {
+        let is_uuid = first.contains('-');
+        let more = if is_uuid { Uuid::from_u128(7).to_string() } else { "77".repeat(32) };
+        let more = [items, &[Value::from(more)]].concat();
         changes.push((String::from("/more"), Value::Array(more)));
     }
     changes

@@ -2,8 +2,9 @@
 //! values share their bytes.
 
 use mpc_wire::{
-    AccountId, Attempt, AttemptPlan, AuxId, Epoch, HashFunction, Intent, IntentHash, IntentKind,
-    PartyId, Payload, PublicKey, RequestId, Scheme, SessionId, Threshold, UnixMillis,
+    AccountId, Attempt, AttemptPlan, Authorization, AuxId, DerivationPath, Epoch, HashFunction,
+    Intent, IntentHash, IntentKind, PartyId, Payload, PublicKey, RequestId, Scheme, SessionId,
+    Threshold, UnixMillis,
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -128,6 +129,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn path(&mut self) -> Option<DerivationPath> {
+        let count = self.u32()?;
+        let numbers = (0..count).map(|_| self.u32()).collect::<Option<Vec<_>>>()?;
+        DerivationPath::try_from(numbers).ok()
+    }
+
+    fn authorization(&mut self) -> Option<Option<Authorization>> {
+        match self.u8()? {
+            0 => Some(None),
+            1 => Some(Some(Authorization {
+                requester: String::from_utf8(self.bytes()?).ok()?.parse().ok()?,
+                expires_at: UnixMillis(self.u64()?),
+                signature: self.array()?,
+            })),
+            _ => None,
+        }
+    }
+
     // Fields of a struct expression are evaluated in the order they are written in.
     fn kind(&mut self) -> Option<IntentKind> {
         Some(match self.u8()? {
@@ -143,7 +162,9 @@ impl<'a> Reader<'a> {
                 scheme: self.scheme()?,
                 threshold: self.threshold()?,
                 public_key: PublicKey::new(self.bytes()?),
+                path: self.path()?,
                 payload: self.payload()?,
+                authorization: self.authorization()?,
             },
             4 => IntentKind::Refresh {
                 account: self.account()?,

@@ -1,13 +1,16 @@
 //! One message a variant, with fixed ids.
 
+use mpc_wire::audit::Head;
 use mpc_wire::handshake::Challenge;
 use mpc_wire::limits::VERSION;
 use mpc_wire::{
-    AbortReason, AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId,
-    DeclineReason, Downlink, EcdsaSignature, Epoch, ErrorCode, FailureKind, HashFunction, Intent,
-    IntentHash, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round,
-    RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, SessionRefusal, Signature, SignedJoin,
-    Stage, Threshold, ToCoordinator, ToParty, UnixMillis, Uplink,
+    AbortReason, AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, Authorization,
+    AuxId, DeclineReason, DerivationPath, Downlink, EcdsaSignature, EnrolmentToken, EntryHash,
+    Epoch, ErrorCode, FailureKind, HashFunction, Inquiry, Intent, IntentHash, IntentKind, Nonce,
+    Objection, PartyId, PartySignature, Payload, PlanHash, PublicKey, RequestId, Round,
+    RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, SessionRefusal, Signature, SignedBan,
+    SignedHead, SignedJoin, Stage, Testimony, Threshold, ToCoordinator, ToParty, UnixMillis,
+    Uplink,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -55,8 +58,24 @@ fn sign(payload: Payload) -> IntentKind {
         scheme: SCHEME,
         threshold: Threshold(2),
         public_key: key(),
+        path: DerivationPath::default(),
         payload,
+        authorization: None,
     }
+}
+
+/// Signing as a requester asks for it, below the account's key.
+fn sign_authorized() -> IntentKind {
+    let mut kind = sign(Payload::Digest([0xd1; 32]));
+    if let IntentKind::Sign { path, authorization, .. } = &mut kind {
+        *path = DerivationPath::try_from(vec![0, 7]).unwrap();
+        *authorization = Some(Authorization {
+            requester: "billing".parse().unwrap(),
+            expires_at: UnixMillis(1_900_000_000_000),
+            signature: [0xd2; 64],
+        });
+    }
+    kind
 }
 
 fn kinds() -> Vec<IntentKind> {
@@ -67,6 +86,7 @@ fn kinds() -> Vec<IntentKind> {
         sign(Payload::Digest([0xd1; 32])),
         sign(Payload::Bytes { bytes: b"message".to_vec(), hash: HashFunction::Keccak256 }),
         sign(Payload::Canary),
+        sign_authorized(),
         IntentKind::Refresh {
             account,
             epoch,
@@ -102,7 +122,44 @@ fn join() -> SignedJoin {
         plan_hash: PlanHash::new([0xc2; 32]),
         nonce: Nonce::new([0xc3; 32]),
         hpke_key: [0xc4; 32],
-        signature: [0xc5; 64],
+        signature: signature(),
+    }
+}
+
+fn signature() -> PartySignature {
+    PartySignature::from([0xc5; 64])
+}
+
+/// A signature by a key that took the place of another.
+fn rotated_signature() -> PartySignature {
+    PartySignature::from_bytes(
+        &[[0xc7; 32], [0xc8; 32], [0xc8; 32], [0xc5; 32], [0xc5; 32]].concat(),
+    )
+    .unwrap()
+}
+
+fn audit_head() -> SignedHead {
+    let head = Head { count: 9, hash: EntryHash::new([0xe2; 32]) };
+    SignedHead { keeper: party(0xa1), head, signature: signature() }
+}
+
+fn inquiry() -> Inquiry {
+    let accounts = BTreeSet::from([account()]);
+    Inquiry { by: party(0xa1), nonce: Nonce::new([0xc3; 32]), accounts, signature: signature() }
+}
+
+fn ban() -> SignedBan {
+    SignedBan { by: party(0xa1), banned: party(0xa3), signature: rotated_signature() }
+}
+
+fn testimony() -> Testimony {
+    Testimony {
+        by: party(0xa2),
+        to: party(0xa1),
+        nonce: Nonce::new([0xc3; 32]),
+        floors: BTreeMap::from([(account(), Epoch(7))]),
+        bans: vec![ban()],
+        signature: signature(),
     }
 }
 
@@ -135,6 +192,10 @@ pub(crate) fn to_party() -> Vec<ToParty> {
         ToParty::Round(envelope()),
         ToParty::Abort { session, attempt: Attempt::FIRST, reason: AbortReason::Superseded },
         ToParty::Finished { session },
+        ToParty::AuditHead(audit_head()),
+        ToParty::Inquiry(inquiry()),
+        ToParty::Testimony(testimony()),
+        ToParty::Ban(ban()),
         ToParty::SessionRequested { session, request, result: Ok(()) },
         ToParty::SessionRequested {
             session,
@@ -180,10 +241,23 @@ pub(crate) fn to_coordinator() -> Vec<ToCoordinator> {
         ToCoordinator::Prove {
             party: party(0xa1),
             label: "phone".to_owned(),
-            signature: [0xc5; 64],
+            token: None,
+            signature: rotated_signature(),
+        },
+        ToCoordinator::Prove {
+            party: party(0xa1),
+            label: "phone".to_owned(),
+            token: Some(EnrolmentToken::try_from("token".to_owned()).unwrap()),
+            signature: signature(),
         },
         ToCoordinator::Join { session, attempt, join: join() },
         ToCoordinator::Decline { session, attempt, reason: DeclineReason::Refused },
+        ToCoordinator::AwaitingApproval { session, attempt },
+        ToCoordinator::Objected { session, attempt, objection: Objection::ForgedJoin },
+        ToCoordinator::AuditHead(audit_head()),
+        ToCoordinator::Inquiry(inquiry()),
+        ToCoordinator::Testimony(testimony()),
+        ToCoordinator::Ban(ban()),
         ToCoordinator::Round(envelope()),
         ToCoordinator::RoundRefused { header: header() },
         ToCoordinator::Progress {

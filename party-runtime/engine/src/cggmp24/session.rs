@@ -7,7 +7,7 @@ use manul::protocol::{LocalError, Protocol};
 use manul::session::{RoundAccumulator, Session, SessionId, SessionParameters, WireFormat};
 use manul::signature::{self, DigestVerifier, Keypair, RandomizedDigestSigner};
 use mpc_wire::limits::MAX_DEPTH;
-use mpc_wire::{Identity, PartyId, Stage};
+use mpc_wire::{Identity, PartyId, PartySignature, Stage};
 use rand_core_06::CryptoRngCore;
 use rmp_serde::decode::ReadRefReader;
 use serde::de::IgnoredAny;
@@ -56,10 +56,10 @@ pub(crate) struct Signer(Identity);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Verifier(pub(crate) PartyId);
 
-/// An Ed25519 signature over one part of a message.
+/// The party's signature over one part of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct PartSignature(ByteArray<64>);
+pub(crate) struct PartSignature(PartySignature);
 
 fn signed_bytes(digest: Sha256) -> Vec<u8> {
     let digest: [u8; 32] = digest.finalize().into();
@@ -73,7 +73,7 @@ impl RandomizedDigestSigner<Sha256, PartSignature> for Signer {
         digest: Sha256,
     ) -> Result<PartSignature, signature::Error> {
         // Ed25519 is deterministic (RFC 8032): the randomness is not needed.
-        Ok(PartSignature(ByteArray::new(self.0.sign(&signed_bytes(digest)))))
+        Ok(PartSignature(self.0.sign(&signed_bytes(digest))))
     }
 }
 
@@ -91,7 +91,10 @@ impl DigestVerifier<Sha256, PartSignature> for Verifier {
         digest: Sha256,
         signature: &PartSignature,
     ) -> Result<(), signature::Error> {
-        self.0.verify(&signed_bytes(digest), &signature.0).map_err(|_| signature::Error::new())
+        self.0
+            .verify(&signed_bytes(digest), &signature.0)
+            .map(|_| ())
+            .map_err(|_| signature::Error::new())
     }
 }
 

@@ -83,6 +83,6 @@ impl Part {
             .chain_update(part_hash)
             .finalize();
         let signature = signer.sign(&[b"mpc.v1/manul", &digest[..]].concat());
-        self.signature = ByteBuf::from(write(&ByteBuf::from(signature)));
+        self.signature = ByteBuf::from(write(&ByteBuf::from(signature.to_bytes())));
     }
 }
