@@ -1,6 +1,9 @@
 //! A party's schema: one file a change, in order.
 
 mod m0001_vault;
+mod m0002_sealed_places;
+mod m0003_audit;
+mod m0004_policy;
 
 use sea_orm_migration::prelude::*;
 
@@ -11,6 +14,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_vault::Migration)]
+        vec![
+            Box::new(m0001_vault::Migration),
+            Box::new(m0002_sealed_places::Migration),
+            Box::new(m0003_audit::Migration),
+            Box::new(m0004_policy::Migration),
+        ]
     }
 }

@@ -1,130 +1,194 @@
 //! Secrets at rest: one SQLite file a party, every record sealed.
 //!
-//! Master key (KEK) → data key, random for each record and wrapped by the KEK → record; both by
-//! AES-256-GCM with a random nonce and the record's place as associated data.
+//! Master key (KEK) → data key, random for each write of a record and wrapped by the KEK → record;
+//! both by AES-256-GCM with a random nonce and the record's place as associated data. A sealed
+//! manifest lists the last write of every durable record.
+//!
+//! Reading order: `records` (what is kept), `transaction` (how it is kept together), `manifest`
+//! (what was swapped, removed or rolled back), `sealed`, `row_seal` and `rows` (how a row is made);
+//! `identity` (the party's own keys); `provider` with `kek`, `key_file`, `passphrase` and `tpm` (where the master key comes from),
+//! `header` (which key it is), `rotation` (another key); `files` and `private_file` (who can get at
+//! them), `status`.
 
+mod audit;
+mod copy;
+mod error;
+mod files;
+mod floors;
+mod header;
+mod identity;
 mod kek;
+mod key_file;
+mod manifest;
+mod passphrase;
+mod private_file;
+mod provider;
 mod records;
+mod rotation;
+mod row_seal;
 mod rows;
 mod sealed;
+mod status;
+#[cfg(feature = "tpm")]
+mod tpm;
+mod transaction;
 
-pub use kek::KeySource;
-pub use records::{AuxRecord, ShareRecord};
+pub use audit::{sealed_audit_head, signed_audit_head};
+pub(crate) use copy::PlainRecord;
+pub use error::VaultError;
+pub use identity::RotateIdentityError;
+pub use kek::{Kek, KeyId};
+pub use passphrase::{Derivation, Passphrase};
+pub use provider::{KekProvider, KeySource, NewKey, ProviderKind, Wanted};
+pub use records::{AuxRecord, Kind, Place, ShareRecord};
+pub use status::VaultStatus;
+#[cfg(feature = "tpm")]
+pub use tpm::{PcrSlots, TpmError, TpmKey};
+pub use transaction::VaultTransaction;
 
-use kek::Kek;
+use crate::audit::notes;
+use files::{Found, VaultFiles};
+use header::Header;
+use identity::record_of;
+use kek::Keyring;
+use manifest::{Changes, Manifest, compare, find, id_of, upsert};
 use migrations::party::Migrator;
-use mpc_engine::SecretBytes;
+use mpc_wire::audit::Head;
 use mpc_wire::{AccountId, AuxId, Epoch, Identity, PartyId, SessionId};
-use records::{IdentityRecord, Kind};
-use rows::{HEADER_ID, header, record};
-use sea_orm::sea_query::OnConflict;
+use records::{IdentityRecord, Protection};
+use row_seal::{open_row, seal_row};
+use rows::record;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
-    DbErr, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
+    ColumnTrait, ConnectOptions, Database, DatabaseConnection, EntityTrait, QueryFilter,
 };
 use sea_orm_migration::MigratorTrait;
-use sealed::{Aad, Sealer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use zeroize::Zeroizing;
-
-use mpc_wire::canonical::Canonical;
+use tokio::sync::RwLock;
 
 /// How long a write waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the vault cannot be opened, or a record not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum VaultError {
-    /// The database did what it should not.
-    #[error("the party's database failed: {0}")]
-    Database(#[from] DbErr),
-    /// The key text has the wrong form.
-    #[error("the master key (CRYPTO_MASTER_KEY or the key file) must be 64 hexadecimal digits")]
-    KeyForm,
-    /// The key file cannot be read or made.
-    #[error("cannot use the key file {path}: {source}")]
-    KeyFile {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
-    /// Others than the owner can read the key file.
-    #[error("the key file {path} has mode {mode:o}; make it 0600: chmod 600 {path}")]
-    KeyFileOpen {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The vault has a key, but not in this file.
-    #[error(
-        "the key file {path} is missing, but the vault was made with a key: bring the file back, \
-         or give the key as CRYPTO_MASTER_KEY"
-    )]
-    KeyFileMissing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key is not the one that the vault was made with.
-    #[error(
-        "wrong master key: this vault was made with another one (CRYPTO_MASTER_KEY or a key file)"
-    )]
-    WrongKey,
-    /// A record was altered, moved or cut.
-    #[error("a record of the vault was altered, or belongs to another place")]
-    Altered,
-    /// A record does not have the form that this version writes.
-    #[error("a record of the vault has an unknown form")]
-    Form,
-    /// The operating system gives no randomness.
-    #[error("the operating system gives no randomness")]
-    NoRandomness,
-}
-
-/// A party's vault.
+/// A party's vault. Clones share it.
 #[derive(Clone)]
 pub struct Vault {
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a vault share.
+struct Shared {
     db: DatabaseConnection,
-    kek: Kek,
-    identity: Identity,
+    party: PartyId,
+    identity: Mutex<Identity>,
+    /// Always locked before the connection is asked for.
+    keys: Arc<RwLock<Keyring>>,
+    /// The manifest as this vault has last seen it.
+    manifest: Mutex<Arc<Manifest>>,
+    rotating: tokio::sync::Mutex<()>,
+    /// Where the audit log ended with the last commit of this vault.
+    audit_head: Mutex<Option<Head>>,
+}
+
+impl Shared {
+    fn party(&self) -> PartyId {
+        self.party
+    }
+
+    fn manifest(&self) -> Arc<Manifest> {
+        Arc::clone(&self.manifest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn audit_head(&self) -> Option<Head> {
+        *self.audit_head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember_audit_head(&self, head: Head) {
+        *self.audit_head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    /// Takes note of a manifest that was read or committed, unless a newer one is known.
+    fn remember(&self, manifest: Arc<Manifest>) {
+        let mut known = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        if manifest.is_newer_than(&known) {
+            *known = manifest;
+        }
+    }
 }
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Vault of {:?} (keys redacted)", self.identity.party())
+        write!(f, "Vault of {:?} (keys redacted)", self.party())
     }
 }
 
 impl Vault {
-    /// Opens the vault in the SQLite file at `path`; a new one, with a new identity, if there is
-    /// none.
+    /// Opens the vault in the SQLite file at `path`. A rotation that was interrupted goes on.
     ///
     /// # Errors
-    /// [`VaultError::WrongKey`] if the vault was made with another key.
-    pub async fn open(path: &Path, source: &KeySource) -> Result<Self, VaultError> {
+    /// [`VaultError::NoVault`] or [`VaultError::Vanished`] if there is none,
+    /// [`VaultError::WrongKey`] if it is sealed with another key; the error of the record if one
+    /// that the party cannot do without was altered, rolled back or removed.
+    pub async fn open(path: &Path, provider: &dyn KekProvider) -> Result<Self, VaultError> {
+        find_vault(&VaultFiles::at(path))?;
         let db = connect(path).await?;
         Migrator::up(&db, None).await?;
-        let header = header::Entity::find_by_id(HEADER_ID).one(&db).await?;
-        let kek = Kek::load(source, header.is_none())?;
-        match header {
-            Some(header) => Self::open_existing(db, kek, header).await,
-            None => Self::create(db, kek).await,
-        }
+        let Some(header) = Header::read(&db).await? else {
+            return Err(VaultError::NoVault { path: path.to_owned() });
+        };
+        Self::open_with(db, header, provider).await
     }
 
-    /// The party's identity.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// Makes a vault with a new identity in the SQLite file at `path`.
+    ///
+    /// # Errors
+    /// [`VaultError::Exists`] if there is one, [`VaultError::Vanished`] if there was one.
+    pub async fn create(path: &Path, provider: &dyn KekProvider) -> Result<Self, VaultError> {
+        let files = VaultFiles::at(path);
+        match files.find() {
+            Found::Nothing | Found::Unfinished => {}
+            Found::Vault => return Err(VaultError::Exists { path: path.to_owned() }),
+            Found::Witness(witness) => {
+                return Err(VaultError::Vanished { path: path.to_owned(), witness });
+            }
+        }
+        files.begin_making()?;
+        let db = connect(path).await?;
+        Migrator::up(&db, None).await?;
+        let vault = match Header::read(&db).await? {
+            // All but the last step was done before.
+            Some(header) => Self::open_with(db, header, provider).await?,
+            None => Self::make(db, provider).await?,
+        };
+        files.finish_making(vault.party())?;
+        Ok(vault)
+    }
+
+    /// Opens the vault at `path`, or makes it if there was never one.
+    ///
+    /// # Errors
+    /// As [`Vault::open`] and [`Vault::create`]; [`VaultError::Vanished`] also if the key's file
+    /// lies where the vault should be beside it.
+    pub async fn open_or_create(
+        path: &Path,
+        provider: &dyn KekProvider,
+    ) -> Result<Self, VaultError> {
+        let files = VaultFiles::at(path);
+        match (files.find(), files.key_witness(provider.file())) {
+            (Found::Nothing, Some(witness)) => {
+                Err(VaultError::Vanished { path: path.to_owned(), witness })
+            }
+            (Found::Nothing | Found::Unfinished, _) => Self::create(path, provider).await,
+            (Found::Vault | Found::Witness(_), _) => Self::open(path, provider).await,
+        }
     }
 
     /// The party's id.
     pub fn party(&self) -> PartyId {
-        self.identity.party()
+        self.shared.party()
     }
 
     /// Stores a share, in place of one of the same account and epoch.
@@ -137,7 +201,14 @@ impl Vault {
         epoch: Epoch,
         share: &ShareRecord,
     ) -> Result<(), VaultError> {
-        self.put(&self.db, Kind::Share, &account.to_string(), epoch, share).await
+        let mut transaction = self.begin().await?;
+        // An old epoch's share must not come back.
+        if transaction.raise_floor(account, epoch).await? > epoch {
+            return Err(VaultError::BelowFloor { account, epoch });
+        }
+        transaction.put(Kind::Share, &account.to_string(), epoch, share).await?;
+        transaction.enter(notes::share_stored(account, epoch, share.session));
+        transaction.commit().await
     }
 
     /// Reads a share.
@@ -149,7 +220,7 @@ impl Vault {
         account: AccountId,
         epoch: Epoch,
     ) -> Result<Option<ShareRecord>, VaultError> {
-        self.read(Kind::Share, &account.to_string(), epoch).await
+        self.read_record(Kind::Share, &account.to_string(), epoch).await
     }
 
     /// Stores an aux set.
@@ -157,7 +228,10 @@ impl Vault {
     /// # Errors
     /// [`VaultError`] if it cannot be stored.
     pub async fn store_aux(&self, aux: AuxId, record: &AuxRecord) -> Result<(), VaultError> {
-        self.put(&self.db, Kind::Aux, &aux.to_string(), Epoch(0), record).await
+        let mut transaction = self.begin().await?;
+        transaction.put(Kind::Aux, &aux.to_string(), Epoch(0), record).await?;
+        transaction.enter(notes::aux_stored(aux));
+        transaction.commit().await
     }
 
     /// Reads an aux set.
@@ -165,7 +239,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`] if it cannot be read.
     pub async fn aux(&self, aux: AuxId) -> Result<Option<AuxRecord>, VaultError> {
-        self.read(Kind::Aux, &aux.to_string(), Epoch(0)).await
+        self.read_record(Kind::Aux, &aux.to_string(), Epoch(0)).await
     }
 
     /// Stores and deletes session records, all of them or none.
@@ -177,16 +251,15 @@ impl Vault {
         records: &[mpc_pending::Record],
         forgotten: &[SessionId],
     ) -> Result<(), VaultError> {
-        let transaction = self.db.begin().await?;
+        let mut transaction = self.begin().await?;
         for record in records {
             let name = record.intent.session.to_string();
-            self.put(&transaction, Kind::Session, &name, Epoch(0), record).await?;
+            transaction.put(Kind::Session, &name, Epoch(0), record).await?;
         }
         for session in forgotten {
-            let key = (Kind::Session.name().to_owned(), session.to_string(), 0_i64);
-            record::Entity::delete_by_id(key).exec(&transaction).await?;
+            transaction.delete(Kind::Session, &session.to_string(), Epoch(0)).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Reads every session record. One that was altered is left where it is and told to the log:
@@ -195,11 +268,12 @@ impl Vault {
     /// # Errors
     /// [`VaultError`] if the database cannot be read.
     pub async fn sessions(&self) -> Result<Vec<mpc_pending::Record>, VaultError> {
+        let keys = self.shared.keys.read().await;
         let rows = record::Entity::find()
             .filter(record::Column::Kind.eq(Kind::Session.name()))
-            .all(&self.db)
+            .all(&self.shared.db)
             .await?;
-        let read = rows.iter().filter_map(|row| match self.open_row(row) {
+        let read = rows.iter().filter_map(|row| match open_row(&keys, self.party(), row) {
             Ok(record) => Some(record),
             Err(error) => {
                 tracing::error!(session = row.name, %error, "a stored session cannot be used");
@@ -209,128 +283,190 @@ impl Vault {
         Ok(read.collect())
     }
 
-    async fn create(db: DatabaseConnection, kek: Kek) -> Result<Self, VaultError> {
-        let vault = Self { db, kek, identity: Identity::generate() };
-        let party = vault.party();
-        let header = header::Model {
-            id: HEADER_ID,
-            party_id: party.as_bytes().to_vec(),
-            key_id: vault.kek.id(),
-            key_check: vault.kek.check_value(party)?,
-        };
-        let transaction = vault.db.begin().await?;
-        header.into_active_model().insert(&transaction).await?;
-        let seed = SecretBytes::new(vault.identity.seed().to_vec());
-        let record = IdentityRecord { seed };
-        vault.put(&transaction, Kind::Identity, "", Epoch(0), &record).await?;
-        transaction.commit().await?;
-        Ok(vault)
+    /// Begins a transaction. It has the vault's only connection until it ends.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the database cannot be used.
+    pub async fn begin(&self) -> Result<VaultTransaction, VaultError> {
+        VaultTransaction::begin(&self.shared).await
     }
 
-    async fn open_existing(
-        db: DatabaseConnection,
-        kek: Kek,
-        header: header::Model,
-    ) -> Result<Self, VaultError> {
-        let party = header.party_id.as_slice().try_into().map_err(|_| VaultError::Form)?;
-        let party = PartyId::new(party);
-        kek.verify_check(party, &header.key_check)?;
-        let row = record::Entity::find_by_id((Kind::Identity.name().to_owned(), String::new(), 0))
-            .one(&db)
-            .await?
-            .ok_or(VaultError::Altered)?;
-        let IdentityRecord { seed } = open_row(&kek, party, &row)?;
-        let seed = Zeroizing::new(seed.expose().try_into().map_err(|_| VaultError::Form)?);
-        let identity = Identity::from_seed(&seed);
-        if identity.party() != party {
-            return Err(VaultError::Altered);
-        }
-        Ok(Self { db, kek, identity })
+    /// The database, for tables that hold no secret.
+    pub fn database(&self) -> &DatabaseConnection {
+        &self.shared.db
     }
 
-    async fn put<T: Serialize>(
+    /// Closes the vault's file, for all clones. What is not committed by then is not stored.
+    ///
+    /// # Errors
+    /// [`VaultError`] if SQLite reports trouble.
+    pub async fn close(&self) -> Result<(), VaultError> {
+        Ok(self.shared.db.clone().close().await?)
+    }
+
+    /// As [`VaultTransaction::put`], by itself.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the record cannot be stored.
+    pub async fn put_record<T: Serialize>(
         &self,
-        db: &impl ConnectionTrait,
         kind: Kind,
         name: &str,
         epoch: Epoch,
         value: &T,
     ) -> Result<(), VaultError> {
-        let key_id = self.kek.id();
-        let aad =
-            Aad { party: self.party(), kind: kind.name(), name, epoch: epoch.0, key_id: &key_id }
-                .canonical_bytes();
-        let plaintext =
-            Zeroizing::new(rmp_serde::to_vec_named(value).map_err(|_| VaultError::Form)?);
-        let mut data_key = Zeroizing::new([0; 32]);
-        getrandom::fill(data_key.as_mut_slice()).map_err(|_| VaultError::NoRandomness)?;
-        let row = record::Model {
-            kind: kind.name().into(),
-            name: name.into(),
-            epoch: epoch.0.into(),
-            wrapped_key: Sealer::new(self.kek.expose()).seal(&aad, data_key.as_slice())?,
-            sealed: Sealer::new(&data_key).seal(&aad, &plaintext)?,
-            key_id,
-        };
-        record::Entity::insert(row.into_active_model())
-            .on_conflict(
-                OnConflict::columns([
-                    record::Column::Kind,
-                    record::Column::Name,
-                    record::Column::Epoch,
-                ])
-                .update_columns([
-                    record::Column::KeyId,
-                    record::Column::WrappedKey,
-                    record::Column::Sealed,
-                ])
-                .to_owned(),
-            )
-            .exec_without_returning(db)
-            .await?;
-        Ok(())
+        let mut transaction = self.begin().await?;
+        transaction.put(kind, name, epoch, value).await?;
+        transaction.commit().await
     }
 
-    async fn read<T: DeserializeOwned>(
+    /// As [`VaultTransaction::delete`], by itself.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the record cannot be deleted.
+    pub async fn delete_record(
+        &self,
+        kind: Kind,
+        name: &str,
+        epoch: Epoch,
+    ) -> Result<(), VaultError> {
+        let mut transaction = self.begin().await?;
+        transaction.delete(kind, name, epoch).await?;
+        transaction.commit().await
+    }
+
+    /// As [`VaultTransaction::read`], by itself.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the record cannot be read, is not the one that was stored last, or was
+    /// removed.
+    pub async fn read_record<T: DeserializeOwned>(
         &self,
         kind: Kind,
         name: &str,
         epoch: Epoch,
     ) -> Result<Option<T>, VaultError> {
-        let key = (kind.name().to_owned(), name.to_owned(), i64::from(epoch.0));
-        match record::Entity::find_by_id(key).one(&self.db).await? {
-            Some(row) => self.open_row(&row).map(Some),
-            None => Ok(None),
+        let keys = self.shared.keys.read().await;
+        let place = Place::new(kind.name(), name, epoch);
+        let row = find(&self.shared.db, &place).await?;
+        let is_as_known = kind.protection() == Protection::Passing || {
+            let listed = self.shared.manifest().listed(&place);
+            compare(&place, listed, row.is_some(), row.as_ref().and_then(id_of)).is_ok()
+        };
+        if is_as_known {
+            return row.map(|row| open_row(&keys, self.party(), &row)).transpose();
+        }
+        drop(keys);
+        // Another handle may have written since; if not, this says what is wrong.
+        let mut transaction = self.begin().await?;
+        let value = transaction.read(kind, name, epoch).await;
+        transaction.give_up().await?;
+        value
+    }
+
+    /// As [`VaultTransaction::list`], by itself.
+    ///
+    /// # Errors
+    /// [`VaultError`] if one of the records cannot be read, is not the one that was stored last, or
+    /// was removed.
+    pub async fn list_records<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+    ) -> Result<Vec<(Place, T)>, VaultError> {
+        let mut transaction = self.begin().await?;
+        let values = transaction.list(kind).await;
+        transaction.give_up().await?;
+        values
+    }
+
+    async fn make(db: DatabaseConnection, provider: &dyn KekProvider) -> Result<Self, VaultError> {
+        if record::Entity::find().one(&db).await?.is_some() {
+            // Records without a header: this was a vault.
+            return Err(VaultError::HeaderAltered);
+        }
+        let NewKey { kek, derivation } = provider.new_key(None)?;
+        let identity = Identity::generate();
+        let party = identity.party();
+        let header = Header::new(party, &kek, provider.kind(), derivation, None)?;
+        let keys = Keyring { current: kek, previous: None };
+        let place = Place::new(Kind::Identity.name(), "", Epoch(0));
+        let (row, id) = seal_row(&keys, party, &place, &record_of(&identity))?;
+        let transaction = transaction::begin(&db).await?;
+        header.write(&transaction).await?;
+        upsert(&transaction, row).await?;
+        let first = Changes::from([(place, Some(id))]);
+        let manifest = Manifest::create(&transaction, &keys, party, &first).await?;
+        transaction.commit().await?;
+        Ok(Self::new(db, identity, keys, manifest))
+    }
+
+    async fn open_with(
+        db: DatabaseConnection,
+        header: Header,
+        provider: &dyn KekProvider,
+    ) -> Result<Self, VaultError> {
+        let keys = header.keyring(provider.key(&header.wanted())?)?;
+        let party = header.party;
+        // One view of everything, whatever another handle of this vault is writing.
+        let transaction = transaction::begin(&db).await?;
+        let manifest = Manifest::read(&transaction, &keys, party).await?;
+        manifest.verify_rows(&transaction).await?;
+        let place = Place::new(Kind::Identity.name(), "", Epoch(0));
+        let row = find(&transaction, &place).await?;
+        transaction.rollback().await?;
+        let row = row.ok_or_else(|| VaultError::Missing(place.clone()))?;
+        let IdentityRecord { seed, rotations } = open_row(&keys, party, &row)?;
+        let seed: &[u8; 32] =
+            seed.expose().try_into().map_err(|_| VaultError::Form(place.clone()))?;
+        let identity =
+            Identity::restore(party, seed, &rotations).map_err(|_| VaultError::Altered(place))?;
+        let vault = Self::new(db, identity, keys, manifest);
+        match vault.resume_rotation().await {
+            Err(error @ VaultError::RotationBlocked { .. }) => {
+                tracing::error!(%party, %error, "the rotation of the master key cannot end");
+                Ok(vault)
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(vault),
         }
     }
 
-    fn open_row<T: DeserializeOwned>(&self, row: &record::Model) -> Result<T, VaultError> {
-        open_row(&self.kek, self.party(), row)
+    fn new(db: DatabaseConnection, identity: Identity, keys: Keyring, manifest: Manifest) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                db,
+                party: identity.party(),
+                identity: Mutex::new(identity),
+                keys: Arc::new(RwLock::new(keys)),
+                manifest: Mutex::new(Arc::new(manifest)),
+                rotating: tokio::sync::Mutex::new(()),
+                audit_head: Mutex::new(None),
+            }),
+        }
     }
 }
 
-fn open_row<T: DeserializeOwned>(
-    kek: &Kek,
-    party: PartyId,
-    row: &record::Model,
-) -> Result<T, VaultError> {
-    let epoch = u32::try_from(row.epoch).map_err(|_| VaultError::Altered)?;
-    let aad = Aad { party, kind: &row.kind, name: &row.name, epoch, key_id: &row.key_id }
-        .canonical_bytes();
-    let data_key = Sealer::new(kek.expose()).open(&aad, &row.wrapped_key)?;
-    let data_key: Zeroizing<[u8; 32]> =
-        Zeroizing::new(data_key.as_slice().try_into().map_err(|_| VaultError::Altered)?);
-    let plaintext = Sealer::new(&data_key).open(&aad, &row.sealed)?;
-    rmp_serde::from_slice(&plaintext).map_err(|_| VaultError::Form)
+/// The vault's files, if they are there and nobody else can write them.
+fn find_vault(files: &VaultFiles) -> Result<(), VaultError> {
+    let path = files.vault().to_owned();
+    match files.find() {
+        Found::Vault => files.protect(),
+        Found::Nothing | Found::Unfinished => Err(VaultError::NoVault { path }),
+        Found::Witness(witness) => Err(VaultError::Vanished { path, witness }),
+    }
 }
 
 /// Write-ahead log, and every commit on disk before it returns: a join that was sent must be there
 /// after a power failure.
 async fn connect(path: &Path) -> Result<DatabaseConnection, VaultError> {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+    // The file's name is given below: in an address its characters could mean something.
+    let mut options = ConnectOptions::new("sqlite://vault?mode=rw");
+    let path = path.to_owned();
     // One connection: SQLite has one writer, and every statement here is short.
-    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
+    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
         options
+            .filename(&path)
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)

@@ -1,82 +1,114 @@
-//! The master key of a vault: where it comes from and what proves that it is the right one.
+//! The master key (KEK) and its name.
 
 use super::VaultError;
-use super::sealed::{Aad, Sealer};
-use mpc_wire::PartyId;
+use super::private_file;
+use super::sealed::Sealer;
 use mpc_wire::canonical::{Canonical, CanonicalWriter};
+use serde::Serialize;
 use std::fmt;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use std::path::Path;
+use zeroize::Zeroizing;
 
-/// What the key-check value decrypts to under the right key.
-const CHECK_TEXT: &[u8] = b"mpc.v1 key check";
+/// The name of a master key: a truncated hash, which says nothing about the key.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct KeyId(String);
 
-/// Where the master key comes from.
-#[derive(Clone)]
-pub enum KeySource {
-    /// 64 hexadecimal digits, as `CRYPTO_MASTER_KEY` gives them.
-    Hex(Zeroizing<String>),
-    /// A file with 64 hexadecimal digits that nobody but its owner can read; made if missing.
-    File(PathBuf),
-}
-
-impl fmt::Debug for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hex(_) => f.write_str("KeySource::Hex(redacted)"),
-            Self::File(path) => write!(f, "KeySource::File({})", path.display()),
-        }
-    }
-}
-
-/// The master key (KEK). Zeroizes on drop.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub(super) struct Kek([u8; 32]);
-
-impl Kek {
-    /// Loads the key. A key file is made only for a vault that is new: an old one needs its own.
-    pub(super) fn load(source: &KeySource, is_new_vault: bool) -> Result<Self, VaultError> {
-        match source {
-            KeySource::Hex(text) => Self::parse(text),
-            KeySource::File(path) => {
-                if !path.exists() {
-                    if !is_new_vault {
-                        return Err(VaultError::KeyFileMissing { path: path.clone() });
-                    }
-                    make_key_file(path)?;
-                }
-                Self::parse(&read_key_file(path)?)
-            }
-        }
+impl KeyId {
+    /// A name as a row has it.
+    pub(super) fn stored(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
-    fn parse(text: &str) -> Result<Self, VaultError> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| VaultError::KeyForm)?;
-        Ok(Self(bytes))
-    }
-
-    pub(super) fn expose(&self) -> &[u8; 32] {
+    /// Its 16 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// A name for the key that says nothing about it.
-    pub(super) fn id(&self) -> String {
-        hex::encode(&KeyName(&self.0).canonical_hash()[..8])
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({})", self.0)
+    }
+}
+
+/// A master key. Zeroizes on drop and is never formatted.
+#[derive(Clone)]
+pub struct Kek {
+    /// Boxed, so that moving the value leaves no copies behind.
+    bytes: Box<Zeroizing<[u8; 32]>>,
+    id: KeyId,
+}
+
+impl fmt::Debug for Kek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kek({}, redacted)", self.id)
+    }
+}
+
+impl Kek {
+    /// Takes over the bytes of a key.
+    pub fn new(bytes: &Zeroizing<[u8; 32]>) -> Self {
+        let id = KeyId(hex::encode(&KeyName(bytes).canonical_hash()[..8]));
+        let mut boxed = Box::new(Zeroizing::new([0; 32]));
+        boxed.copy_from_slice(bytes.as_slice());
+        Self { bytes: boxed, id }
     }
 
-    pub(super) fn check_value(&self, party: PartyId) -> Result<Vec<u8>, VaultError> {
-        Sealer::new(&self.0).seal(&check_aad(party, &self.id()), CHECK_TEXT)
+    /// A new key from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`VaultError::NoRandomness`].
+    pub fn generate() -> Result<Self, VaultError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut_slice()).map_err(|_| VaultError::NoRandomness)?;
+        Ok(Self::new(&bytes))
     }
 
-    /// Refuses if this is not the key that made the check value.
-    pub(super) fn verify_check(&self, party: PartyId, check: &[u8]) -> Result<(), VaultError> {
-        match Sealer::new(&self.0).open(&check_aad(party, &self.id()), check) {
-            Ok(text) if *text == CHECK_TEXT => Ok(()),
-            Ok(_) | Err(_) => Err(VaultError::WrongKey),
+    /// The key that 64 hexadecimal digits stand for; white space around them is ignored.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyForm`].
+    pub fn from_hex(text: &str) -> Result<Self, VaultError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).map_err(|_| VaultError::KeyForm)?;
+        Ok(Self::new(&bytes))
+    }
+
+    /// Writes the key to a file that is not there yet, for its owner only.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyFileExists`] if the file is there; else if it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), VaultError> {
+        if path.exists() {
+            return Err(VaultError::KeyFileExists { path: path.to_owned() });
         }
+        private_file::write(path, self.to_hex().as_bytes())
+    }
+
+    /// The key as 64 hexadecimal digits, for its file.
+    pub(super) fn to_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex::encode(self.expose()))
+    }
+
+    /// The key's bytes.
+    pub(super) fn expose(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// The key's name.
+    pub fn id(&self) -> &KeyId {
+        &self.id
+    }
+
+    pub(super) fn sealer(&self) -> Sealer {
+        Sealer::new(&self.bytes)
     }
 }
 
@@ -91,33 +123,21 @@ impl Canonical for KeyName<'_> {
     }
 }
 
-fn check_aad(party: PartyId, key_id: &str) -> Vec<u8> {
-    Aad { party, kind: "key-check", name: "", epoch: 0, key_id }.canonical_bytes()
+/// The keys that open the vault's records now.
+#[derive(Debug)]
+pub(super) struct Keyring {
+    /// What everything new is sealed with.
+    pub(super) current: Kek,
+    /// The key before, as long as a rotation has not re-wrapped everything.
+    pub(super) previous: Option<Kek>,
 }
 
-fn make_key_file(path: &Path) -> Result<(), VaultError> {
-    let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(bytes.as_mut_slice()).map_err(|error| failed(error.into()))?;
-    let text = Zeroizing::new(hex::encode(bytes.as_slice()));
-    // Written aside and renamed: a crash leaves either no key file or a whole one.
-    let draft = path.with_extension("draft");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&draft, path).map_err(failed)
-}
-
-fn read_key_file(path: &Path) -> Result<Zeroizing<String>, VaultError> {
-    let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(VaultError::KeyFileOpen { path: path.to_owned(), mode: mode & 0o777 });
+impl Keyring {
+    /// The key of this name.
+    pub(super) fn named(&self, id: &str) -> Option<&Kek> {
+        [Some(&self.current), self.previous.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|key| key.id.as_str() == id)
     }
-    std::fs::read_to_string(path).map(Zeroizing::new).map_err(failed)
 }

@@ -1,13 +1,14 @@
 //! What the vault keeps.
 
 use mpc_engine::SecretBytes;
-use mpc_wire::{PartyId, PublicKey, Scheme, SessionId, Threshold};
+use mpc_wire::{Epoch, PartyId, PublicKey, Scheme, SessionId, Threshold};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// The kinds of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The party's Ed25519 seed.
     Identity,
     /// A share of an account's key, named by account.
@@ -16,16 +17,135 @@ pub(super) enum Kind {
     Aux,
     /// A session's record, named by session.
     Session,
+    /// A party that must never be met again, named by that party.
+    Ban,
+    /// The least that is accepted of something, such as an account's epoch; named by it.
+    Floor,
+    /// The newest key of a peer, named by that party.
+    PeerKey,
+    /// Where the audit log ends.
+    AuditHead,
+    /// That the vault was made from a backup, and what its peers have said about it since.
+    Restoration,
+}
+
+/// How far a kind is protected beyond its seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protection {
+    /// Listed in the manifest; the vault does not open without all of its records.
+    Vital,
+    /// Listed in the manifest; one that is damaged is refused when it is read, the others serve.
+    Durable,
+    /// Sealed to its place only: an older version of the same record is believed.
+    Passing,
 }
 
 impl Kind {
+    /// Every kind.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Identity,
+        Self::Share,
+        Self::Aux,
+        Self::Session,
+        Self::Ban,
+        Self::Floor,
+        Self::PeerKey,
+        Self::AuditHead,
+        Self::Restoration,
+    ];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
             Self::Share => "share",
             Self::Aux => "aux",
             Self::Session => "session",
+            Self::Ban => "ban",
+            Self::Floor => "floor",
+            Self::PeerKey => "peer-key",
+            Self::AuditHead => "audit-head",
+            Self::Restoration => "restoration",
         }
+    }
+
+    /// Whether a backup holds records of this kind. Sessions are left out, since a restored party
+    /// must never go on with an attempt; the log's end and an earlier restoration belong to one vault.
+    pub(super) const fn is_backed_up(self) -> bool {
+        match self {
+            Self::Identity | Self::Share | Self::Aux | Self::Ban | Self::Floor | Self::PeerKey => {
+                true
+            }
+            Self::Session | Self::AuditHead | Self::Restoration => false,
+        }
+    }
+
+    pub(super) const fn protection(self) -> Protection {
+        match self {
+            Self::Identity | Self::Ban | Self::Floor | Self::PeerKey | Self::Restoration => {
+                Protection::Vital
+            }
+            Self::Share | Self::Aux => Protection::Durable,
+            // They change with every message of a session; see the manifest's page on why.
+            Self::Session | Self::AuditHead => Protection::Passing,
+        }
+    }
+
+    /// The protection of a kind by its stored name; none for what is no kind.
+    pub(super) fn protection_of(name: &str) -> Option<Protection> {
+        Self::named(name).map(Self::protection)
+    }
+
+    /// The kind with this stored name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Where a record lies in the vault.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    kind: String,
+    name: String,
+    epoch: u32,
+}
+
+impl Place {
+    pub(super) fn new(kind: &str, name: &str, epoch: Epoch) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned(), epoch: epoch.0 }
+    }
+
+    /// The kind's stored name.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The record's name within its kind.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The record's epoch; 0 for kinds without.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        if !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
+        if self.epoch != 0 {
+            write!(f, " of epoch {}", self.epoch)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Place({self})")
     }
 }
 
@@ -60,11 +180,15 @@ pub struct AuxRecord {
     pub secret: SecretBytes,
 }
 
-/// The party's Ed25519 seed.
+/// The party's Ed25519 key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct IdentityRecord {
+    /// The newest key's seed.
     #[serde(with = "secret_bytes")]
     pub(super) seed: SecretBytes,
+    /// The rotations that led to it, public.
+    #[serde(with = "serde_bytes")]
+    pub(super) rotations: Vec<u8>,
 }
 
 /// Secret bytes as a byte string. Only the vault serializes them, and only to seal the result.

@@ -13,12 +13,22 @@ pub(super) mod header {
         /// Always [`super::HEADER_ID`].
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: i32,
-        /// The party's public key.
+        /// The party's founding key.
         pub party_id: Vec<u8>,
         /// The name of the master key.
         pub key_id: String,
-        /// Proves that the master key is the right one.
+        /// Proves that the master key is the right one, and authenticates the other columns.
         pub key_check: Vec<u8>,
+        /// How this vault is sealed.
+        pub format: i32,
+        /// Where the master key comes from.
+        pub provider: String,
+        /// How a passphrase becomes the master key, as JSON; public.
+        pub derivation: Option<String>,
+        /// During a rotation: the name of the master key before.
+        pub previous_key_id: Option<String>,
+        /// During a rotation: the master key before, wrapped by the present one.
+        pub previous_key: Option<Vec<u8>>,
     }
 
     /// None.
@@ -47,8 +57,12 @@ pub(super) mod record {
         /// Of which epoch; 0 for kinds without.
         #[sea_orm(primary_key, auto_increment = false)]
         pub epoch: i64,
+        /// How the record is sealed.
+        pub format: i32,
         /// The name of the master key that wraps the data key.
         pub key_id: String,
+        /// The name of the data key, new with every write: 16 random bytes.
+        pub data_key_id: Option<Vec<u8>>,
         /// The record's data key, wrapped.
         pub wrapped_key: Vec<u8>,
         /// The record, sealed under its data key.
