@@ -1,7 +1,9 @@
 //! Who gets a seat: the caps on sockets, and the list of all connections that have one.
 //!
 //! A seat lasts as long as its socket, longer than the connection's actor: a socket that lingers
-//! still costs descriptors and memory, and is still under the watchdog's eye.
+//! still costs descriptors and memory, and is still under the watchdog's eye. Until a socket has a
+//! seat it has a place, from the moment in which it is accepted: slow handshakes and idle sockets
+//! count against their address too.
 
 use crate::config::GatewayConfig;
 use crate::link::{ConnectionId, Link, Overdue};
@@ -12,6 +14,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
+
+/// Sockets that an address may have without a seat even when all of its seats are taken: enough
+/// for health checks, and to be told why there is no seat.
+const PLACES: usize = 16;
 
 /// Why there is no seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +43,14 @@ struct Room {
     door: Door,
     last_id: u64,
     links: BTreeMap<ConnectionId, Arc<Link>>,
-    per_ip: BTreeMap<IpAddr, usize>,
+    per_ip: BTreeMap<IpAddr, Taken>,
+}
+
+/// What the sockets of one address have.
+#[derive(Debug, Default)]
+struct Taken {
+    seats: usize,
+    places: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +74,20 @@ impl Admission {
         }
     }
 
+    /// Gives a place to a socket that was just accepted, until the place is dropped.
+    pub(crate) fn let_in(self: &Arc<Self>, ip: IpAddr) -> Result<Place, NoSeat> {
+        let mut room = self.room();
+        if room.door == Door::Closed {
+            return Err(NoSeat::GoingAway);
+        }
+        let taken = room.per_ip.entry(ip).or_default();
+        if taken.places >= self.max_per_ip.saturating_sub(taken.seats).max(PLACES) {
+            return Err(NoSeat::AddressFull);
+        }
+        taken.places += 1;
+        Ok(Place { admission: Arc::clone(self), ip })
+    }
+
     /// Gives a seat to a socket, until the seat is dropped.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -76,10 +103,10 @@ impl Admission {
             return Err(NoSeat::Full);
         }
         let taken = room.per_ip.entry(ip).or_default();
-        if *taken >= self.max_per_ip {
+        if taken.seats >= self.max_per_ip {
             return Err(NoSeat::AddressFull);
         }
-        *taken += 1;
+        taken.seats += 1;
         room.last_id += 1;
         let link = Arc::new(Link::new(ConnectionId(room.last_id), ip, socket, now));
         room.links.insert(link.id, Arc::clone(&link));
@@ -135,12 +162,7 @@ impl Admission {
     fn leave(&self, link: &Link) {
         let mut room = self.room();
         room.links.remove(&link.id);
-        if let Some(taken) = room.per_ip.get_mut(&link.ip) {
-            *taken -= 1;
-            if *taken == 0 {
-                room.per_ip.remove(&link.ip);
-            }
-        }
+        room.give_back(link.ip, |taken| taken.seats -= 1);
         drop(room);
         self.freed.notify_one();
     }
@@ -151,7 +173,31 @@ impl Admission {
     }
 }
 
-/// A socket's place; dropped together with the socket.
+impl Room {
+    fn give_back(&mut self, ip: IpAddr, give: impl FnOnce(&mut Taken)) {
+        if let Some(taken) = self.per_ip.get_mut(&ip) {
+            give(taken);
+            if taken.seats == 0 && taken.places == 0 {
+                self.per_ip.remove(&ip);
+            }
+        }
+    }
+}
+
+/// The place of a socket without a seat; dropped when it gets one, or together with the socket.
+#[derive(Debug)]
+pub(crate) struct Place {
+    admission: Arc<Admission>,
+    ip: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.room().give_back(self.ip, |taken| taken.places -= 1);
+    }
+}
+
+/// A socket's seat; dropped together with the socket.
 #[derive(Debug)]
 pub(crate) struct Seat {
     admission: Arc<Admission>,
@@ -199,11 +245,31 @@ mod tests {
         let admission = admission(3, 3);
         admission.close();
         assert_eq!(admit(&admission, HERE).unwrap_err(), NoSeat::GoingAway);
+        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::GoingAway);
+    }
+
+    #[test]
+    fn sockets_without_a_seat_count_against_their_address() {
+        let admission = admission(100, 20);
+        let mut places: Vec<_> = (0..20).map(|_| admission.let_in(HERE).unwrap()).collect();
+        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::AddressFull);
+        admission.let_in(THERE).unwrap();
+        places.pop();
+        let seat = admit(&admission, HERE).unwrap();
+        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::AddressFull);
+        drop(seat);
+        places.push(admission.let_in(HERE).unwrap());
+        drop(places);
+
+        let _seats: Vec<_> = (0..20).map(|_| admit(&admission, HERE).unwrap()).collect();
+        let _places: Vec<_> = (0..PLACES).map(|_| admission.let_in(HERE).unwrap()).collect();
+        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::AddressFull);
     }
 
     #[test]
     fn an_address_without_seats_leaves_no_trace() {
         let admission = admission(3, 1);
+        drop(admission.let_in(HERE).unwrap());
         drop(admit(&admission, HERE).unwrap());
         drop(admit(&admission, THERE).unwrap());
         assert!(admission.room().per_ip.is_empty());

@@ -1,7 +1,9 @@
 //! What the composition decides.
 
-use mpc_wire::limits;
+use mpc_wire::{Transport, limits};
+use rustls::ServerConfig;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most sockets at a time. Each costs two file descriptors (see `admission`) and some 70 kB of
@@ -21,6 +23,8 @@ const WORKERS: usize = 2;
 pub struct GatewayConfig {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// How the sockets' bytes travel.
+    pub transport: Transport<Arc<ServerConfig>>,
     /// The name that parties check in the challenge; 1 to [`limits::MAX_LABEL`] bytes.
     pub server_name: String,
     /// Most sockets at a time.
@@ -34,10 +38,11 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// The defaults, at this address and under this name.
+    /// The defaults, at this address and under this name; for this host only.
     pub fn new(listen: SocketAddr, server_name: impl Into<String>) -> Self {
         Self {
             listen,
+            transport: Transport::Loopback,
             server_name: server_name.into(),
             max_connections: MAX_CONNECTIONS,
             max_connections_per_ip: MAX_CONNECTIONS_PER_IP,
@@ -50,7 +55,7 @@ impl GatewayConfig {
 /// How long the gateway waits for what. The defaults are the wire's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
-    /// From the upgrade to an accepted proof of identity.
+    /// For a TLS handshake; and again from the upgrade to an accepted proof of identity.
     pub handshake: Duration,
     /// Between two pings.
     pub heartbeat: Duration,

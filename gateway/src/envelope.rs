@@ -12,8 +12,14 @@ pub(crate) fn accept(party: PartyId, frame: &[u8]) -> Result<ToCoordinator, Fare
         ToCoordinator::Round(envelope) => envelope.header.from,
         // A refusal is spoken by the one that the refused message was for.
         ToCoordinator::RoundRefused { header } => header.to,
+        ToCoordinator::AuditHead(head) => head.keeper,
+        ToCoordinator::Inquiry(inquiry) => inquiry.by,
+        ToCoordinator::Testimony(testimony) => testimony.by,
+        ToCoordinator::Ban(ban) => ban.by,
         // These carry no sender of their own: the coordinator gets the connection's party.
         ToCoordinator::Decline { .. }
+        | ToCoordinator::AwaitingApproval { .. }
+        | ToCoordinator::Objected { .. }
         | ToCoordinator::Progress { .. }
         | ToCoordinator::Outcome { .. }
         | ToCoordinator::RequestSession { .. } => party,

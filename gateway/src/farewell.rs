@@ -51,6 +51,10 @@ pub(crate) enum Farewell {
     NotWebSocket,
     #[error("this identity connected again; this connection is the older one")]
     Replaced,
+    #[error("the enrolment token is wrong, expired or used: ask for a new one")]
+    TokenRefused,
+    #[error("a newer key of this identity is known: this one was rotated away")]
+    KeySuperseded,
     #[error("this identity was revoked")]
     Revoked,
     #[error("the gateway goes away: connect elsewhere or later")]
@@ -62,7 +66,10 @@ impl Farewell {
     pub(crate) fn error(&self) -> ErrorCode {
         match self {
             Self::HandshakeLate | Self::NotProven | Self::BadProof => ErrorCode::NotAuthenticated,
-            Self::NotEnrolled | Self::Revoked => ErrorCode::NotEnrolled,
+            Self::NotEnrolled => ErrorCode::NotEnrolled,
+            Self::TokenRefused => ErrorCode::TokenRefused,
+            Self::KeySuperseded => ErrorCode::KeySuperseded,
+            Self::Revoked => ErrorCode::Revoked,
             Self::RosterUnavailable => ErrorCode::Overloaded,
             Self::WrongSender => ErrorCode::WrongSender,
             Self::LabelTooLong
@@ -88,6 +95,8 @@ impl Farewell {
             | Self::NotEnrolled
             | Self::WrongSender
             | Self::Replaced
+            | Self::TokenRefused
+            | Self::KeySuperseded
             | Self::Revoked => POLICY,
             Self::RosterUnavailable => AGAIN,
             Self::Malformed(_) => INVALID,

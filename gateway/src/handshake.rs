@@ -1,25 +1,20 @@
 //! A connection whose party has not proven its identity yet.
 
 use crate::farewell::Farewell;
+use crate::roster::Claim;
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::limits::{MAX_LABEL, VERSION};
-use mpc_wire::{Canonical, Nonce, PartyId, ToCoordinator, codec};
+use mpc_wire::{Canonical, Nonce, ToCoordinator, codec};
 
-/// Largest frame of an unproven party. An honest proof takes some 250 bytes; strangers get no more
-/// of our memory than that needs.
-pub(crate) const MAX_PROOF_FRAME: usize = 1 << 10;
+/// Largest frame of an unproven party: a proof takes some 250 bytes, and up to 96 more for each
+/// rotation of the key and [`mpc_wire::limits::MAX_TOKEN`] for an enrolment token; strangers get no
+/// more of our memory than that needs.
+pub(crate) const MAX_PROOF_FRAME: usize = 5 << 10;
 
 /// Waits for the answer to its challenge.
 #[derive(Debug)]
 pub(crate) struct AwaitingProof {
     challenge: Challenge,
-}
-
-/// Holds the identity that was proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proven {
-    pub(crate) party: PartyId,
-    pub(crate) label: String,
 }
 
 impl AwaitingProof {
@@ -34,8 +29,8 @@ impl AwaitingProof {
     }
 
     /// Takes the first frame of the party. The challenge is used up, whatever comes of it.
-    pub(crate) fn prove(self, frame: &[u8]) -> Result<Proven, Farewell> {
-        let ToCoordinator::Prove { party, label, signature } =
+    pub(crate) fn prove(self, frame: &[u8]) -> Result<Claim, Farewell> {
+        let ToCoordinator::Prove { party, label, token, signature } =
             codec::decode(frame).map_err(Farewell::Malformed)?
         else {
             return Err(Farewell::NotProven);
@@ -43,8 +38,10 @@ impl AwaitingProof {
         if label.len() > MAX_LABEL {
             return Err(Farewell::LabelTooLong);
         }
-        let hello = Hello { challenge: &self.challenge, party, label: &label };
-        party.verify(&hello.canonical_bytes(), &signature).map_err(|_| Farewell::BadProof)?;
-        Ok(Proven { party, label })
+        let hello =
+            Hello { challenge: &self.challenge, party, label: &label, token: token.as_ref() };
+        let key =
+            party.verify(&hello.canonical_bytes(), &signature).map_err(|_| Farewell::BadProof)?;
+        Ok(Claim { party, key, signature, label, token })
     }
 }

@@ -8,9 +8,14 @@
 //! `Offline`. A party that connects anew is announced by another `Online`, with no `Offline`
 //! between, and nothing of its old connection follows that.
 //!
+//! Who may connect is asked of the [`Roster`]; who was revoked is cut off by a
+//! [`mpc_wire::Downlink::Disconnect`], which every gateway must get: with several of them, the
+//! downlink is their common bus, and a revocation goes to all.
+//!
 //! Reading order, along the way of a message:
 //! - `config`, `roster`: what the composition gives;
-//! - `server`: HTTP, start and graceful stop; `admission`: who gets a seat;
+//! - `server`: HTTP, start and graceful stop; `doorstep`: a socket before that, TLS included;
+//!   `admission`: who gets a seat;
 //! - `socket`: the connection actor, one a socket; `gate`: what it reads, one frame at a time;
 //!   `handshake`, `envelope`: what it makes of a frame; `farewell`: every reason to close;
 //! - `link`: what others know of a connection, and how they close it when its actor cannot;
@@ -19,6 +24,7 @@
 
 mod admission;
 mod config;
+mod doorstep;
 mod envelope;
 mod farewell;
 mod gate;
@@ -34,6 +40,6 @@ mod stats;
 mod supervisor;
 
 pub use config::{GatewayConfig, Timings};
-pub use roster::{Roster, RosterUnavailable};
+pub use roster::{Admission, Answer, Claim, Roster, RosterUnavailable};
 pub use server::{CONNECT_PATH, Gateway, GatewayError, HEALTH_PATH, start};
 pub use stats::{Counter, Stats};

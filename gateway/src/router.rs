@@ -34,6 +34,14 @@ pub(crate) struct Arrive {
     pub(crate) connection: Addr<Connection>,
 }
 
+/// The roster still admits a party whose connection has arrived.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Confirm {
+    pub(crate) party: PartyId,
+    pub(crate) id: ConnectionId,
+}
+
 /// A connection that had arrived has ended.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -82,8 +90,10 @@ struct Resident {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// The coordinator does not know yet.
+    /// The roster is asked once more.
     Arriving,
+    /// The coordinator does not know yet.
+    Confirmed,
     /// The coordinator knows; messages may pass.
     Announced,
 }
@@ -139,8 +149,13 @@ impl Router {
 
     fn announce_next(&mut self, permit: OwnedPermit<Uplink>) {
         let residents = &self.residents;
-        let change =
-            self.presence.next(|party| residents.get(party).map(|resident| resident.link.id));
+        let change = self.presence.next(|party| {
+            let resident = residents.get(party)?;
+            match resident.standing {
+                Standing::Arriving => None,
+                Standing::Confirmed | Standing::Announced => Some(resident.link.id),
+            }
+        });
         match change {
             Some(Change::Online(party)) => {
                 let Some(resident) = self.residents.get_mut(&party) else {
@@ -256,7 +271,7 @@ impl Drop for Router {
 impl Handler<Arrive> for Router {
     type Result = ();
 
-    fn handle(&mut self, arrive: Arrive, ctx: &mut Self::Context) {
+    fn handle(&mut self, arrive: Arrive, _: &mut Self::Context) {
         let resident = Resident {
             label: arrive.label,
             link: arrive.link,
@@ -266,8 +281,21 @@ impl Handler<Arrive> for Router {
         if let Some(older) = self.residents.insert(arrive.party, resident) {
             dismiss(&older, Farewell::Replaced);
         }
-        self.presence.touch(arrive.party);
-        self.announce(ctx);
+    }
+}
+
+impl Handler<Confirm> for Router {
+    type Result = ();
+
+    fn handle(&mut self, Confirm { party, id }: Confirm, ctx: &mut Self::Context) {
+        // One that was replaced or disconnected meanwhile is in the book no more.
+        if let Some(resident) = self.residents.get_mut(&party)
+            && resident.link.id == id
+        {
+            resident.standing = Standing::Confirmed;
+            self.presence.touch(party);
+            self.announce(ctx);
+        }
     }
 }
 
@@ -291,8 +319,11 @@ impl Handler<Route> for Router {
         match downlink {
             Downlink::Deliver { to, message } => self.deliver(to, &message, ctx),
             Downlink::Disconnect { party } => {
-                if let Some(resident) = self.residents.get(&party) {
-                    dismiss(resident, Farewell::Revoked);
+                // Out of the book at once: nothing more is delivered, whatever its actor does.
+                if let Some(resident) = self.residents.remove(&party) {
+                    dismiss(&resident, Farewell::Revoked);
+                    self.presence.touch(party);
+                    self.announce(ctx);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! HTTP before the upgrade, start and stop.
 
-use crate::admission::{Admission, NoSeat, Seat};
+use crate::admission::{Admission, NoSeat, Place, Seat};
 use crate::config::GatewayConfig;
+use crate::doorstep::{TurnedAway, Wire, receive};
 use crate::office::Office;
 use crate::presence::Presence;
 use crate::roster::Roster;
@@ -10,15 +11,16 @@ use crate::socket;
 use crate::stats::Stats;
 use crate::supervisor::{pump, supervise};
 use actix::Addr;
-use actix_web::dev::{Extensions, Server, ServerHandle};
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Extensions, Server, ServerHandle};
 use actix_web::http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::rt::{net::TcpStream, task::JoinHandle, time::timeout};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use mpc_wire::limits::{MAX_LABEL, SUBPROTOCOL};
-use mpc_wire::{Downlink, Uplink};
-use socket2::{Domain, SockRef, Socket, Type};
-use std::any::Any;
-use std::cell::OnceCell;
+use mpc_wire::{Downlink, PublicPlaintext, Uplink};
+use socket2::{Domain, Socket, Type};
+use std::cell::{Cell, OnceCell};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +55,9 @@ pub enum GatewayError {
     /// A party would be found silent before it was pinged.
     #[error("the heartbeat must be shorter than the silence allowed, and neither may be zero")]
     Timings,
+    /// Other hosts could reach it in plain text.
+    #[error(transparent)]
+    Plaintext(#[from] PublicPlaintext),
     /// The address cannot be used.
     #[error("cannot listen on {addr}")]
     Listen {
@@ -163,6 +168,7 @@ fn check(config: &GatewayConfig) -> Result<(), GatewayError> {
     if timings.heartbeat.is_zero() || timings.heartbeat >= timings.silence {
         return Err(GatewayError::Timings);
     }
+    config.transport.check_listener(config.listen)?;
     Ok(())
 }
 
@@ -173,10 +179,11 @@ struct Entrance {
     router: watch::Receiver<Addr<Router>>,
 }
 
-/// A socket as the server accepted it. The server drops this together with the socket.
-struct Transport {
+/// What a socket has here. The server drops this together with the socket.
+struct Belongings {
     /// A second descriptor of the socket, to shut it down from anywhere.
     socket: Arc<Socket>,
+    place: Cell<Option<Place>>,
     seat: OnceCell<Seat>,
 }
 
@@ -198,36 +205,46 @@ fn serve(
 ) -> std::io::Result<Server> {
     let config = &office.config;
     let entrance = Entrance { office: Arc::clone(office), router: router.clone() };
-    let workers = config.workers.max(1);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::new(entrance.clone()))
-            .route(CONNECT_PATH, web::get().to(connect))
-            .route(HEALTH_PATH, web::get().to(HttpResponse::Ok))
-    })
-    .on_connect(remember_transport)
-    .workers(workers)
-    // Per worker, and some more than there are seats, so that those in want of one are told so.
-    .max_connections(config.max_connections.saturating_add(HALL))
-    .client_request_timeout(REQUEST_HEAD)
-    .client_disconnect_timeout(config.timings.farewell)
-    .tcp_nodelay(true)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    let farewell = config.timings.farewell;
+    // `actix_web::HttpServer` lets nobody stand before TLS, hence its two layers one by one.
+    let server = Server::build()
+        .workers(config.workers.max(1))
+        // Per worker, and some more than there are seats, so that those in want of one are told.
+        .max_concurrent_connections(config.max_connections.saturating_add(HALL))
+        .disable_signals()
+        .listen("gateway", listener, move || {
+            let office = Arc::clone(&entrance.office);
+            let app = App::new()
+                .app_data(web::Data::new(entrance.clone()))
+                .route(CONNECT_PATH, web::get().to(connect))
+                .route(HEALTH_PATH, web::get().to(HttpResponse::Ok))
+                .into_factory()
+                .map_err(|error: actix_web::Error| error.error_response());
+            let http = HttpService::build()
+                .client_request_timeout(REQUEST_HEAD)
+                .client_disconnect_timeout(farewell)
+                .on_connect_ext(unpack)
+                .finish(map_config(app, |()| AppConfig::default()))
+                .map_err(|error| tracing::debug!(%error, "HTTP connection failed"));
+            fn_service(move |tcp: TcpStream| {
+                let office = Arc::clone(&office);
+                // Why it was turned away has been logged.
+                async move { receive(tcp, &office).await.map_err(|_: TurnedAway| ()) }
+            })
+            .and_then(http)
+        })?
+        .run();
     Ok(server)
 }
 
-fn remember_transport(connection: &dyn Any, data: &mut Extensions) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
-        return;
-    };
-    match SockRef::from(stream).try_clone() {
-        Ok(socket) => {
-            data.insert(Transport { socket: Arc::new(socket), seat: OnceCell::new() });
-        }
-        // Without it the socket could not be guarded; `connect` refuses it.
-        Err(error) => tracing::error!(%error, "no descriptor left to guard a socket with"),
+/// Moves what a new socket has to where the server keeps it for as long as the socket lasts.
+fn unpack(wire: &Wire, data: &mut Extensions) {
+    if let Some(footing) = wire.footing() {
+        data.insert(Belongings {
+            socket: footing.socket,
+            place: Cell::new(Some(footing.place)),
+            seat: OnceCell::new(),
+        });
     }
 }
 
@@ -243,11 +260,11 @@ async fn connect(
             .body(format!("offer the WebSocket subprotocol {SUBPROTOCOL}\n")));
     }
     let office = &entrance.office;
-    let (Some(transport), Some(peer)) = (request.conn_data::<Transport>(), request.peer_addr())
+    let (Some(belongings), Some(peer)) = (request.conn_data::<Belongings>(), request.peer_addr())
     else {
         return Ok(refuse(office, NoSeat::Full));
     };
-    let socket = Arc::downgrade(&transport.socket);
+    let socket = Arc::downgrade(&belongings.socket);
     let seat = match office.admission.admit(peer.ip(), socket, Instant::now()) {
         Ok(seat) => seat,
         Err(no_seat) => return Ok(refuse(office, no_seat)),
@@ -255,9 +272,10 @@ async fn connect(
     let link = Arc::clone(&seat.link);
     let router = entrance.router.borrow().clone();
     let response = socket::open(&request, payload, Arc::clone(office), router, link)?;
-    if transport.seat.set(seat).is_err() {
+    if belongings.seat.set(seat).is_err() {
         return Ok(HttpResponse::BadRequest().body("one upgrade a connection\n"));
     }
+    drop(belongings.place.take());
     office.stats.connections.increment();
     Ok(response)
 }

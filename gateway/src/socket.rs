@@ -9,11 +9,11 @@
 use crate::envelope;
 use crate::farewell::Farewell;
 use crate::gate::{Fault, Gate, GateControl};
-use crate::handshake::{AwaitingProof, MAX_PROOF_FRAME, Proven};
+use crate::handshake::{AwaitingProof, MAX_PROOF_FRAME};
 use crate::link::Link;
 use crate::office::Office;
-use crate::roster::RosterUnavailable;
-use crate::router::{Arrive, Leave, Router};
+use crate::roster::{Admission, Claim, RosterUnavailable};
+use crate::router::{Arrive, Confirm, Leave, Router};
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Handler, Message, StreamHandler,
     WrapFuture,
@@ -22,7 +22,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use bytes::Bytes;
 use mpc_wire::limits::{MAX_FRAME, SUBPROTOCOL};
-use mpc_wire::{PartyId, ToCoordinator, ToParty, Uplink, codec};
+use mpc_wire::{PartyId, ProvenKey, ToCoordinator, ToParty, Uplink, codec};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::error::TrySendError;
@@ -85,7 +85,7 @@ enum Stage {
     AwaitingProof(AwaitingProof),
     /// The roster is asked.
     Checking,
-    /// The router is asked.
+    /// The router is told, the roster asked again, and the router to announce the party.
     Joining(Registration),
     Open(Open),
     Closed,
@@ -206,46 +206,69 @@ impl Connection {
         }
     }
 
-    fn check(&mut self, proven: Proven, ctx: &mut Context) {
+    fn check(&mut self, claim: Claim, ctx: &mut Context) {
         self.stage = Stage::Checking;
         let office = Arc::clone(&self.office);
-        let party = proven.party;
-        let asked = async move { office.roster.is_enrolled(party).await };
-        ctx.spawn(
-            asked.into_actor(self).map(|answer, this, ctx| this.checked(proven, answer, ctx)),
-        );
+        let (party, key, label) = (claim.party, claim.key, claim.label.clone());
+        let asked = async move { office.roster.admit(claim).await };
+        ctx.spawn(asked.into_actor(self).map(
+            move |answer, this, ctx| match this.refusal(answer) {
+                None => this.join(party, key, label, ctx),
+                Some(farewell) => this.dismiss(&farewell, ctx),
+            },
+        ));
     }
 
-    fn checked(
-        &mut self,
-        proven: Proven,
-        answer: Result<bool, RosterUnavailable>,
-        ctx: &mut Context,
-    ) {
+    /// What is said to a party that the roster does not admit.
+    fn refusal(&self, answer: Result<Admission, RosterUnavailable>) -> Option<Farewell> {
         match answer {
-            Ok(true) => self.join(proven, ctx),
-            Ok(false) => self.dismiss(&Farewell::NotEnrolled, ctx),
+            Ok(Admission::Admitted) => None,
+            Ok(Admission::NotEnrolled) => Some(Farewell::NotEnrolled),
+            Ok(Admission::TokenRefused) => Some(Farewell::TokenRefused),
+            Ok(Admission::Revoked) => Some(Farewell::Revoked),
+            Ok(Admission::KeySuperseded) => Some(Farewell::KeySuperseded),
             Err(error) => {
                 tracing::warn!(connection = self.link.id.0, error = ?error, "no answer from the roster");
-                self.dismiss(&Farewell::RosterUnavailable, ctx);
+                Some(Farewell::RosterUnavailable)
             }
         }
     }
 
-    fn join(&mut self, proven: Proven, ctx: &mut Context) {
-        let arrive = Arrive {
-            party: proven.party,
-            label: proven.label,
-            link: Arc::clone(&self.link),
-            connection: ctx.address(),
-        };
+    fn join(&mut self, party: PartyId, key: ProvenKey, label: String, ctx: &mut Context) {
+        let arrive =
+            Arrive { party, label, link: Arc::clone(&self.link), connection: ctx.address() };
         self.stage = Stage::Joining(Registration {
-            party: proven.party,
+            party,
             link: Arc::clone(&self.link),
             router: self.router.clone(),
         });
         let arrived = self.router.send(arrive).into_actor(self);
-        ctx.spawn(arrived.map(|reached, this, ctx| {
+        ctx.spawn(arrived.map(move |reached, this, ctx| match reached {
+            Ok(()) => this.confirm(party, key, ctx),
+            Err(_) => this.dismiss(&Farewell::GoingAway, ctx),
+        }));
+    }
+
+    /// Asks the roster again, now that a disconnection would find this connection: whatever was
+    /// decided about the party since the first answer is either seen here or routed here.
+    fn confirm(&mut self, party: PartyId, key: ProvenKey, ctx: &mut Context) {
+        let office = Arc::clone(&self.office);
+        let asked = async move { office.roster.confirm(party, key).await };
+        ctx.spawn(asked.into_actor(self).map(move |answer, this, ctx| {
+            // Whoever closed the connection meanwhile has said why.
+            if !matches!(this.stage, Stage::Joining(_)) {
+                return;
+            }
+            match this.refusal(answer) {
+                None => this.confirmed(party, ctx),
+                Some(farewell) => this.dismiss(&farewell, ctx),
+            }
+        }));
+    }
+
+    fn confirmed(&mut self, party: PartyId, ctx: &mut Context) {
+        let confirmed = self.router.send(Confirm { party, id: self.link.id }).into_actor(self);
+        ctx.spawn(confirmed.map(|reached, this, ctx| {
             if reached.is_err() {
                 this.dismiss(&Farewell::GoingAway, ctx);
             }

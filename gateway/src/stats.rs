@@ -27,8 +27,10 @@ impl Counter {
 pub struct Stats {
     /// Sockets that got a seat.
     pub connections: Counter,
-    /// Upgrades refused for want of a seat.
+    /// Sockets and upgrades refused for want of a seat.
     pub refused: Counter,
+    /// TLS handshakes that failed or took too long.
+    pub handshakes_failed: Counter,
     /// Parties admitted after their handshake.
     pub admitted: Counter,
     /// Connections ended by the gateway for what the party did.

@@ -57,12 +57,11 @@ mod tests {
     use crate::admission::Admission;
     use crate::config::GatewayConfig;
     use crate::link::ConnectionId;
-    use crate::roster::{Roster, RosterUnavailable};
+    use crate::roster::{Admission as Decision, Answer, Claim, Roster};
     use crate::router::Finish;
     use crate::stats::Stats;
     use actix::{Context, Handler, Message};
-    use mpc_wire::{PartyId, Uplink};
-    use std::pin::Pin;
+    use mpc_wire::{PartyId, ProvenKey, Uplink};
     use std::time::Duration;
     use tokio::time::timeout;
 
@@ -82,11 +81,12 @@ mod tests {
     struct Nobody;
 
     impl Roster for Nobody {
-        fn is_enrolled(
-            &self,
-            _: PartyId,
-        ) -> Pin<Box<dyn Future<Output = Result<bool, RosterUnavailable>> + Send + '_>> {
-            Box::pin(async { Ok(false) })
+        fn admit(&self, _: Claim) -> Answer<'_> {
+            Box::pin(async { Ok(Decision::NotEnrolled) })
+        }
+
+        fn confirm(&self, _: PartyId, _: ProvenKey) -> Answer<'_> {
+            Box::pin(async { Ok(Decision::NotEnrolled) })
         }
     }
 

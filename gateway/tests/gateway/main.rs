@@ -2,6 +2,10 @@
 
 // The attributes tell clippy that what helps the tests is test code too.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
+mod book;
+#[cfg(test)]
 mod handshake;
 #[cfg(test)]
 mod party;
@@ -13,5 +17,7 @@ mod refusal;
 mod slow;
 #[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod traffic;

@@ -1,21 +1,21 @@
 //! A gateway under test, and the parties that connect to it.
 
+pub(crate) use crate::book::Book;
 use awc::Client;
 use awc::ws::{Frame, Message};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use gateway::{CONNECT_PATH, Gateway, GatewayConfig, Roster, RosterUnavailable, start};
+use gateway::{CONNECT_PATH, Gateway, GatewayConfig, start};
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::limits::{MAX_FRAME, SUBPROTOCOL};
 use mpc_wire::{
-    Attempt, Canonical, DeclineReason, Downlink, ErrorCode, Identity, Nonce, PartyId, PlanHash,
-    Round, RoundEnvelope, RoundHeader, Seq, SessionId, SignedJoin, Stage, ToCoordinator, ToParty,
-    Uplink, codec,
+    Attempt, Canonical, DeclineReason, Downlink, EnrolmentToken, ErrorCode, Identity, Nonce,
+    PartyId, PlanHash, Round, RoundEnvelope, RoundHeader, Seq, SessionId, SignedJoin, Stage,
+    ToCoordinator, ToParty, Uplink, codec,
 };
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -29,32 +29,12 @@ pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
     timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
-/// Knows whom it was told; cannot answer once broken.
-pub(crate) enum Book {
-    Readable(Mutex<BTreeSet<PartyId>>),
-    Broken,
-}
-
-impl Roster for Book {
-    fn is_enrolled(
-        &self,
-        party: PartyId,
-    ) -> Pin<Box<dyn Future<Output = Result<bool, RosterUnavailable>> + Send + '_>> {
-        Box::pin(async move {
-            match self {
-                Self::Readable(parties) => Ok(parties.lock().unwrap().contains(&party)),
-                Self::Broken => Err(RosterUnavailable::new("the disk is on fire")),
-            }
-        })
-    }
-}
-
 /// The gateway and the coordinator's ends of its channels.
 pub(crate) struct Post {
     pub(crate) gateway: Gateway,
     pub(crate) uplink: mpsc::Receiver<Uplink>,
     pub(crate) downlink: mpsc::Sender<Downlink>,
-    book: Arc<Book>,
+    pub(crate) book: Arc<Book>,
 }
 
 impl Post {
@@ -63,7 +43,7 @@ impl Post {
     }
 
     pub(crate) async fn open_with(adjust: impl FnOnce(&mut GatewayConfig)) -> Self {
-        Self::open_full(adjust, 1024, Book::Readable(Mutex::default())).await
+        Self::open_full(adjust, 1024, Book::default()).await
     }
 
     pub(crate) async fn open_full(
@@ -81,9 +61,7 @@ impl Post {
     }
 
     pub(crate) fn enrol(&self, party: PartyId) {
-        if let Book::Readable(parties) = &*self.book {
-            parties.lock().unwrap().insert(party);
-        }
+        self.book.enter(party, gateway::Admission::Admitted);
     }
 
     /// An enrolled party behind its handshake; its `Online` is still in the uplink.
@@ -159,6 +137,19 @@ pub(crate) fn round(from: PartyId, to: PartyId, bytes: usize) -> RoundEnvelope {
     RoundEnvelope { header: header(from, to), sealed: vec![0x5a; bytes] }
 }
 
+/// The answer to a challenge.
+pub(crate) fn proof(
+    challenge: &Challenge,
+    identity: &Identity,
+    label: &str,
+    token: Option<EnrolmentToken>,
+) -> ToCoordinator {
+    let party = identity.party();
+    let hello = Hello { challenge, party, label, token: token.as_ref() };
+    let signature = identity.sign(&hello.canonical_bytes());
+    ToCoordinator::Prove { party, label: label.to_owned(), token, signature }
+}
+
 fn uuid_of_test() -> uuid::Uuid {
     uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)
 }
@@ -198,14 +189,7 @@ impl Party {
     }
 
     pub(crate) async fn answer(&mut self, challenge: &Challenge, identity: &Identity, label: &str) {
-        let party = identity.party();
-        let hello = Hello { challenge, party, label };
-        self.say(&ToCoordinator::Prove {
-            party,
-            label: label.to_owned(),
-            signature: identity.sign(&hello.canonical_bytes()),
-        })
-        .await;
+        self.say(&proof(challenge, identity, label, None)).await;
     }
 
     pub(crate) async fn welcomed(&mut self, identity: &Identity) -> u64 {

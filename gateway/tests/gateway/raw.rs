@@ -1,9 +1,8 @@
-//! A party without manners: bytes on a TCP socket, blocking, on a thread of its own.
+//! A party without manners: bytes on a socket, blocking, on a thread of its own.
 
 use gateway::CONNECT_PATH;
-use mpc_wire::handshake::Hello;
 use mpc_wire::limits::SUBPROTOCOL;
-use mpc_wire::{Canonical, Identity, ToCoordinator, ToParty, codec};
+use mpc_wire::{Identity, ToParty, codec};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -18,12 +17,27 @@ pub(crate) async fn play<T: Send + 'static>(script: impl FnOnce() -> T + Send + 
     crate::party::soon("a raw client", played).await.unwrap()
 }
 
-pub(crate) struct Raw(pub(crate) TcpStream);
+pub(crate) struct Raw<S = TcpStream>(pub(crate) S);
 
 impl Raw {
     pub(crate) fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Self::upgrade(dial(addr))
+    }
+
+    pub(crate) fn welcome(addr: SocketAddr, identity: &Identity) -> Self {
+        Self::connect(addr).proven(identity)
+    }
+}
+
+/// A connection whose silence fails the test.
+pub(crate) fn dial(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+impl<S: Read + Write> Raw<S> {
+    pub(crate) fn upgrade(stream: S) -> Self {
         let mut raw = Self(stream);
         let request = format!(
             "GET {CONNECT_PATH} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
@@ -42,20 +56,14 @@ impl Raw {
         raw
     }
 
-    pub(crate) fn welcome(addr: SocketAddr, identity: &Identity) -> Self {
-        let mut raw = Self::connect(addr);
-        let ToParty::Challenge(challenge) = raw.message() else {
+    pub(crate) fn proven(mut self, identity: &Identity) -> Self {
+        let ToParty::Challenge(challenge) = self.message() else {
             panic!("no challenge");
         };
-        let hello = Hello { challenge: &challenge, party: identity.party(), label: "label" };
-        let proof = ToCoordinator::Prove {
-            party: identity.party(),
-            label: "label".to_owned(),
-            signature: identity.sign(&hello.canonical_bytes()),
-        };
-        raw.send(BINARY, &codec::encode(&proof).unwrap());
-        assert!(matches!(raw.message(), ToParty::Welcome { .. }));
-        raw
+        let proof = crate::party::proof(&challenge, identity, "label", None);
+        self.send(BINARY, &codec::encode(&proof).unwrap());
+        assert!(matches!(self.message(), ToParty::Welcome { .. }));
+        self
     }
 
     /// Sends a masked frame (with a mask of zeros) of at most 65,535 bytes.

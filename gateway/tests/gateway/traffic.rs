@@ -1,10 +1,26 @@
 //! Messages both ways, presence, and order.
 
-use crate::party::{Book, Party, Post, decline, header, join, offline, online, round, said};
+use crate::book::Book;
+use crate::party::{Party, Post, decline, header, join, offline, online, round, said};
 use awc::ws::{Frame, Message};
-use mpc_wire::{Downlink, ErrorCode, Identity, ToCoordinator, ToParty};
-use std::sync::Mutex;
+use mpc_wire::audit::{Head, SignedHead};
+use mpc_wire::{
+    Downlink, ErrorCode, Identity, Inquiry, Nonce, SignedBan, Testimony, ToCoordinator, ToParty,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// What a party signs and others may read: each names its signer.
+fn signed_by(identity: &Identity) -> [ToCoordinator; 4] {
+    let inquiry = Inquiry::sign(identity, Nonce::new([4; 32]), BTreeSet::new());
+    let testimony = Testimony::sign(identity, &inquiry, BTreeMap::new(), Vec::new());
+    [
+        ToCoordinator::AuditHead(SignedHead::sign(identity, Head::EMPTY)),
+        ToCoordinator::Inquiry(inquiry),
+        ToCoordinator::Testimony(testimony),
+        ToCoordinator::Ban(SignedBan::sign(identity, Identity::generate().party())),
+    ]
+}
 
 #[actix_rt::test]
 async fn messages_pass_both_ways_with_their_sender() {
@@ -35,7 +51,9 @@ async fn everything_a_party_may_say_about_itself_passes() {
     let mut party = post.online(&alice).await;
     let join = join(&alice);
     let refused = ToCoordinator::RoundRefused { header: header(bob.party(), alice.party()) };
-    for message in [join, refused, decline(3)] {
+    let mut messages = vec![join, refused, decline(3)];
+    messages.extend(signed_by(&alice));
+    for message in messages {
         party.say(&message).await;
         assert_eq!(post.up().await, said(&alice, message));
     }
@@ -45,18 +63,21 @@ async fn everything_a_party_may_say_about_itself_passes() {
 async fn a_forged_sender_is_closed() {
     let mut post = Post::open().await;
     let (mallory, bob) = (Identity::generate(), Identity::generate());
-    for message in [
+    let mut messages = vec![
         ToCoordinator::Round(round(bob.party(), mallory.party(), 10)),
         ToCoordinator::RoundRefused { header: header(mallory.party(), bob.party()) },
         join(&bob),
-    ] {
+    ];
+    messages.extend(signed_by(&bob));
+    let count = messages.len();
+    for message in messages {
         let mut party = post.online(&mallory).await;
         party.say(&message).await;
         party.dismissed(ErrorCode::WrongSender, 1008).await;
         // Nothing but the end comes up.
         assert_eq!(post.up().await, offline(&mallory));
     }
-    assert_eq!(post.gateway.stats().dismissed.value(), 3);
+    assert_eq!(post.gateway.stats().dismissed.value(), count as u64);
 }
 
 #[actix_rt::test]
@@ -149,7 +170,7 @@ async fn a_revoked_party_is_disconnected() {
     let mut party = post.online(&alice).await;
     let disconnect = Downlink::Disconnect { party: alice.party() };
     post.downlink.send(disconnect).await.unwrap();
-    party.dismissed(ErrorCode::NotEnrolled, 1008).await;
+    party.dismissed(ErrorCode::Revoked, 1008).await;
     assert_eq!(post.up().await, offline(&alice));
 }
 
@@ -157,7 +178,7 @@ async fn a_revoked_party_is_disconnected() {
 #[actix_rt::test]
 async fn a_stalled_coordinator_slows_parties_down_and_loses_nothing() {
     let silence = Duration::from_millis(300);
-    let book = Book::Readable(Mutex::default());
+    let book = Book::default();
     let mut post = Post::open_full(
         |config| {
             config.timings.heartbeat = Duration::from_millis(50);
