@@ -1,5 +1,6 @@
 //! Creates accounts, and keeps each in the care of one task until it is active or has failed.
 
+use crate::audit::Asker;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::life::{Life, LifeParts};
@@ -9,6 +10,7 @@ use crate::pool::Pool;
 use crate::roster::Roster;
 use crate::store::account::NewAccount;
 use crate::store::idempotency::Claim;
+use crate::store::party::Party;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Open, Supervisor};
 use actix::prelude::*;
@@ -29,6 +31,7 @@ pub(crate) struct AccountOrder {
     pub(crate) threshold: Threshold,
     pub(crate) parties: PartyChoice,
     pub(crate) claim: Option<Claim>,
+    pub(crate) asker: Asker,
 }
 
 /// Who is to hold the shares.
@@ -45,6 +48,8 @@ pub(crate) enum PartyChoice {
 pub(crate) enum CreateError {
     #[error("party {0} is not registered")]
     UnknownParty(PartyId),
+    #[error("party {0} was revoked")]
+    RevokedParty(PartyId),
     #[error("as many accounts are on their way as may be at a time")]
     Overloaded,
     #[error(transparent)]
@@ -185,7 +190,7 @@ async fn create(
     deadline: Duration,
     order: AccountOrder,
 ) -> Result<AccountId, CreateError> {
-    let AccountOrder { user_id, scheme, threshold, parties, claim } = order;
+    let AccountOrder { user_id, scheme, threshold, parties, claim, asker } = order;
     let holders = choose(parts, parties).await?;
     let id = AccountId::generate();
     let intent = Intent {
@@ -197,7 +202,7 @@ async fn create(
     };
     let session = intent.session;
     let account = Some(NewAccount { id, user_id, scheme, threshold, holders });
-    let opening = Opening { account, claim, ..Opening::plain(intent, None) };
+    let opening = Opening { account, claim, asker, ..Opening::plain(intent, None) };
     parts.supervisor.send(Open(opening)).await.unwrap_or(Err(OpenError::Stopping))?;
     tracing::info!(account = %id, %session, "an account is being created");
     Ok(id)
@@ -212,12 +217,16 @@ async fn choose(parts: &LifeParts, choice: PartyChoice) -> Result<BTreeSet<Party
                 .difference(&known)
                 .next()
                 .map_or(Ok(()), |party| Err(CreateError::UnknownParty(*party)))?;
+            let revoked =
+                registered.iter().find(|party| party.is_revoked() && named.contains(&party.id));
+            revoked.map_or(Ok(()), |party| Err(CreateError::RevokedParty(party.id)))?;
             Ok(named)
         }
         PartyChoice::Servers(count) => {
             let accounts = parts.store.accounts_by_party().await?;
             let online = parts.roster.online();
-            let servers = registered.iter().filter(|party| party.role == Role::Server);
+            let is_of_pool = |party: &&Party| party.role == Role::Server && !party.is_revoked();
+            let servers = registered.iter().filter(is_of_pool);
             let (mut there, away): (Vec<_>, Vec<_>) =
                 servers.map(|party| party.id).partition(|party| online.contains(party));
             if there.len() < count {

@@ -1,7 +1,20 @@
 //! What the coordinator is told at its start.
 
+mod door;
+mod networks;
+mod secret;
+
+pub use door::{DoorLimits, Rate};
+pub use networks::{BadNetwork, Networks};
+pub(crate) use secret::keyed;
+pub use secret::{CoordinatorSecret, NotASecret};
+
+use crate::enrolment::EnrolmentSecret;
+use mpc_wire::Transport;
+use rustls::ServerConfig;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -13,10 +26,36 @@ pub const MIN_API_KEY: usize = 16;
 pub struct CoordinatorConfig {
     /// Where the HTTP API listens; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// The key that every request below `/api/v1` must show.
+    /// How the API's bytes travel.
+    pub transport: Transport<Arc<ServerConfig>>,
+    /// The bootstrap key: it opens everything below `/api/v1`, and is never stored.
     pub api_key: ApiKey,
+    /// What the coordinator's own keys come from.
+    pub secret: CoordinatorSecret,
+    /// What enrolment tokens are signed with; without it none can be made or used.
+    pub enrolment: Option<EnrolmentSecret>,
+    /// Who may speak to the API; with an empty list, everybody.
+    pub allowed: Networks,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// Deadlines, waits and bounds.
     pub limits: Limits,
+}
+
+impl CoordinatorConfig {
+    /// A coordinator for everybody on this host, behind no proxy, with default limits.
+    pub fn new(listen: SocketAddr, api_key: ApiKey, secret: CoordinatorSecret) -> Self {
+        Self {
+            listen,
+            transport: Transport::Loopback,
+            api_key,
+            secret,
+            enrolment: None,
+            allowed: Networks::default(),
+            trusted_proxies: Networks::default(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// A key that opens the HTTP API. Zeroizes on drop and is never formatted.
@@ -75,6 +114,8 @@ pub struct Limits {
     pub max_running_sessions: usize,
     /// Most accounts that are on their way to being active at a time.
     pub max_pending_accounts: usize,
+    /// What the door of the API lets through.
+    pub door: DoorLimits,
 }
 
 impl Limits {
@@ -116,6 +157,7 @@ impl Default for Limits {
             retry_pause: Self::RETRY_PAUSE,
             max_running_sessions: Self::MAX_RUNNING_SESSIONS,
             max_pending_accounts: Self::MAX_PENDING_ACCOUNTS,
+            door: DoorLimits::default(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Puts the coordinator together, and takes it apart.
 
 use crate::accounts::{Accounts, ResumeAccounts, StopAccounts};
+use crate::audit::audit_keeper;
 use crate::clock::Clock;
 use crate::config::CoordinatorConfig;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Door, DoorStats, Keys, ListenError};
 use crate::hub::{Hub, StopHub};
 use crate::pool::{Pool, StopPool};
 use crate::post::Post;
@@ -17,6 +18,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_web::dev::ServerHandle;
 use mpc_wire::{Downlink, Uplink};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -27,8 +29,8 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The address of the API cannot be listened at.
-    #[error("cannot listen: {0}")]
-    Listen(#[from] std::io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// An actor died at once.
     #[error("an actor of the coordinator died at its start")]
     Actor(#[from] actix::MailboxError),
@@ -38,6 +40,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Coordinator {
     address: SocketAddr,
+    door: Arc<Door>,
     actors: Actors,
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
@@ -64,9 +67,16 @@ pub async fn start(
     downlink: mpsc::Sender<Downlink>,
 ) -> Result<Coordinator, StartError> {
     let clock = Clock::start();
-    let roster = Roster::new();
+    // Before anybody is heard: what a revoked party still has to say counts for nothing.
+    let roster = Roster::new(store.revoked_parties().await?);
     let limits = &config.limits;
     let post = Post::new(downlink);
+    let keys = Keys::new(&config.api_key, &config.secret, store.clone(), clock);
+    keys.check().await?;
+    let door = Arc::new(Door::new(&config));
+
+    // Before anybody is invited: every invitation shows the log's newest head.
+    store.keep_audit(audit_keeper(&config.secret)).await?;
 
     // Hub and supervisor know each other: the hub's address comes before the hub.
     let hub = Context::<Hub>::new();
@@ -105,33 +115,41 @@ pub async fn start(
         deadline: limits.sign_deadline,
     };
     let api = Api {
-        key: Api::key(&config.api_key),
+        door: door.clone(),
+        keys,
+        clock,
         limits: limits.clone(),
         store,
         roster,
+        enrolment: config.enrolment.clone(),
+        hub: actors.hub.clone(),
         supervisor: actors.supervisor.clone(),
         accounts: actors.accounts.clone(),
         signing,
         is_closing,
     };
-    let (server, addresses) = match http::serve(config.listen, api) {
+    let (server, address) = match http::serve(config.listen, &config.transport, api) {
         Ok(served) => served,
         Err(error) => {
             actors.stop().await;
             return Err(error.into());
         }
     };
-    let address = addresses.first().copied().unwrap_or(config.listen);
     let handle = server.handle();
     let serving = actix::spawn(server);
     tracing::info!(%address, "the API is served");
-    Ok(Coordinator { address, actors, server: handle, serving, closing })
+    Ok(Coordinator { address, door, actors, server: handle, serving, closing })
 }
 
 impl Coordinator {
     /// Where the API is served.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the door of the API has refused since the start.
+    pub fn door_stats(&self) -> DoorStats {
+        self.door.stats()
     }
 
     /// Stops: no new requests, answers under way within bounds, then the actors. Sessions that run

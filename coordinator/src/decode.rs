@@ -27,11 +27,18 @@ pub(crate) fn session_of(message: &ToCoordinator) -> Option<SessionId> {
     match message {
         ToCoordinator::Join { session, .. }
         | ToCoordinator::Decline { session, .. }
+        | ToCoordinator::AwaitingApproval { session, .. }
+        | ToCoordinator::Objected { session, .. }
         | ToCoordinator::Progress { session, .. }
         | ToCoordinator::Outcome { session, .. } => Some(*session),
         ToCoordinator::Round(envelope) => Some(envelope.header.session),
         ToCoordinator::RoundRefused { header } => Some(header.session),
-        ToCoordinator::Prove { .. } | ToCoordinator::RequestSession { .. } => None,
+        ToCoordinator::Prove { .. }
+        | ToCoordinator::AuditHead(_)
+        | ToCoordinator::Inquiry(_)
+        | ToCoordinator::Testimony(_)
+        | ToCoordinator::Ban(_)
+        | ToCoordinator::RequestSession { .. } => None,
     }
 }
 
@@ -52,6 +59,12 @@ pub(crate) fn decode(
         ToCoordinator::Decline { attempt, reason, .. } => {
             Ok(Event::Declined { from, attempt, reason })
         }
+        ToCoordinator::AwaitingApproval { attempt, .. } => {
+            Ok(Event::AwaitingApproval { from, attempt })
+        }
+        ToCoordinator::Objected { attempt, objection, .. } => {
+            Ok(Event::Objected { from, attempt, objection })
+        }
         ToCoordinator::Round(envelope) if envelope.header.from == from => {
             Ok(Event::Round(envelope))
         }
@@ -66,9 +79,12 @@ pub(crate) fn decode(
             let outcome = check(intent, from, outcome);
             Ok(Event::Outcome { from, attempt, outcome })
         }
-        ToCoordinator::Prove { .. } | ToCoordinator::RequestSession { .. } => {
-            Err(Unfit::NotToASession)
-        }
+        ToCoordinator::Prove { .. }
+        | ToCoordinator::AuditHead(_)
+        | ToCoordinator::Inquiry(_)
+        | ToCoordinator::Testimony(_)
+        | ToCoordinator::Ban(_)
+        | ToCoordinator::RequestSession { .. } => Err(Unfit::NotToASession),
     }
 }
 

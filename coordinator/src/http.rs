@@ -1,22 +1,35 @@
 //! The HTTP API: JSON in, JSON out, every error a problem document.
 //!
-//! Reading order: the routes below, `accounts`, `sign` and `sessions` behind them, `idempotency`
-//! and `prefer` (what a request may ask for besides), `views` (what is shown), `problem`.
+//! Reading order: `routes` (what is served, and who may use it), `door` with `source`, `rate` and
+//! `lockout`, and `auth` (the way in); `accounts`, `sign`, `sessions`, `parties`, `network` and `api_keys`
+//! behind them, `idempotency` and `prefer` (what a request may ask for besides), `views` (what is
+//! shown), `problem`; `listener` is what stands below HTTP.
 
 mod accounts;
+mod api_keys;
 mod auth;
 mod body;
+mod door;
 mod idempotency;
+mod listener;
+mod lockout;
 mod network;
+mod parties;
 mod prefer;
 mod problem;
+mod rate;
+mod routes;
 mod sessions;
 mod sign;
+mod source;
 mod time;
 mod views;
 
 use crate::accounts::Accounts;
-use crate::config::{ApiKey, Limits};
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::enrolment::EnrolmentSecret;
+use crate::hub::Hub;
 use crate::roster::Roster;
 use crate::signing::Signing;
 use crate::store::Store;
@@ -24,33 +37,30 @@ use crate::supervisor::Supervisor;
 use actix::Addr;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, Resource, Route, web};
-use auth::KeyHash;
+use actix_web::{App, Resource, web};
+pub(crate) use auth::{KeyName, Keys};
+pub(crate) use door::Door;
+pub use door::DoorStats;
+pub use listener::ListenError;
+use mpc_wire::Transport;
 use problem::{Code, Problem};
+pub use routes::{RouteInfo, routes};
+use rustls::ServerConfig;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Threads that read requests and write answers; the work is done elsewhere.
-const HTTP_WORKERS: usize = 2;
-
-/// Connections of each worker: many more callers than sessions that may run, since most only wait
-/// or poll; beyond it the operating system's queue holds them.
-const MAX_CONNECTIONS: usize = 4096;
-
-/// Connections that the operating system holds until a worker takes them.
-const BACKLOG: u32 = 1024;
-
-/// Seconds that answers under way have when the coordinator stops. Those that wait for a session
-/// are sent at once then; this is for slow clients.
-const SHUTDOWN_SECONDS: u64 = 5;
-
 /// What the handlers need.
 pub(crate) struct Api {
-    pub(crate) key: KeyHash,
+    pub(crate) door: Arc<Door>,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) roster: Roster,
+    pub(crate) enrolment: Option<EnrolmentSecret>,
+    pub(crate) hub: Addr<Hub>,
     pub(crate) supervisor: Addr<Supervisor>,
     pub(crate) accounts: Addr<Accounts>,
     pub(crate) signing: Signing,
@@ -59,10 +69,6 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn key(key: &ApiKey) -> KeyHash {
-        KeyHash::of(key)
-    }
-
     /// What comes within `wait`, unless the coordinator stops before.
     async fn within<T>(&self, wait: Duration, event: impl Future<Output = T>) -> Option<T> {
         let mut is_closing = self.is_closing.clone();
@@ -75,54 +81,31 @@ impl Api {
     }
 }
 
-/// Binds the API's address.
-pub(crate) fn serve(listen: SocketAddr, api: Api) -> std::io::Result<(Server, Vec<SocketAddr>)> {
+/// Serves the API, and says where.
+pub(crate) fn serve(
+    listen: SocketAddr,
+    transport: &Transport<Arc<ServerConfig>>,
+    api: Api,
+) -> Result<(Server, SocketAddr), ListenError> {
     let api = web::Data::new(api);
-    let server = HttpServer::new(move || {
+    listener::listen(listen, transport, move || {
         App::new()
             .app_data(api.clone())
-            .service(resource("/health", "GET", vec![web::get().to(network::health)]))
+            .wrap(from_fn(door::enter))
+            .service(health())
             .service(
-                web::scope("/api/v1")
+                web::scope(routes::BASE)
                     .wrap(from_fn(auth::require_key))
-                    .configure(routes)
+                    .configure(routes::configure)
                     .default_service(web::to(nothing_here)),
             )
             .default_service(web::to(nothing_here))
     })
-    .workers(HTTP_WORKERS)
-    .max_connections(MAX_CONNECTIONS)
-    .backlog(BACKLOG)
-    .tcp_nodelay(true)
-    .disable_signals()
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .bind(listen)?;
-    let addresses = server.addrs();
-    Ok((server.run(), addresses))
 }
 
-fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(resource(
-            "/accounts",
-            "GET, POST",
-            vec![web::get().to(accounts::list), web::post().to(accounts::create)],
-        ))
-        .service(resource("/accounts/{id}", "GET", vec![web::get().to(accounts::show)]))
-        .service(resource("/accounts/{id}/sign", "POST", vec![web::post().to(sign::sign)]))
-        .service(resource(
-            "/sessions/{id}",
-            "GET, DELETE",
-            vec![web::get().to(sessions::show), web::delete().to(sessions::cancel)],
-        ))
-        .service(resource("/parties", "GET", vec![web::get().to(network::parties)]))
-        .service(resource("/aux", "GET", vec![web::get().to(network::aux_sets)]));
-}
-
-/// A resource that names its methods to who uses another one.
-fn resource(path: &str, methods: &'static str, routes: Vec<Route>) -> Resource {
-    let refuse = move || async move { Err::<String, _>(Problem::method_not_allowed(methods)) };
-    routes.into_iter().fold(web::resource(path), Resource::route).default_service(web::to(refuse))
+/// Whether requests can be served: no key is needed to ask.
+fn health() -> Resource {
+    routes::resource(door::HEALTH, "GET", std::iter::once(web::get().to(network::health)))
 }
 
 async fn nothing_here() -> Result<String, Problem> {

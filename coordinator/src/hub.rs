@@ -1,15 +1,24 @@
 //! Where everything from the parties comes in, and is brought to its session.
 
+mod relaying;
+mod revocation;
+
+pub(crate) use revocation::{Revoke, RevokeError};
+
 use crate::decode::session_of;
 use crate::post::Post;
+use crate::relay::Word;
 use crate::requests::Requests;
 use crate::roster::Roster;
 use crate::session_actor::{Missed, SessionActor, ToSession};
 use crate::store::Store;
+use crate::store::witnessed::Witnessed;
 use actix::prelude::*;
 use futures_util::stream::poll_fn;
-use mpc_wire::{Intent, PartyId, SessionId, SessionRefusal, ToCoordinator, ToParty, Uplink};
-use std::collections::{BTreeMap, BTreeSet};
+use mpc_wire::{
+    Intent, PartyId, SessionId, SessionRefusal, SignedHead, ToCoordinator, ToParty, Uplink,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::mpsc;
 
 /// Sessions that come and go at a time; who finds no room waits for it.
@@ -32,6 +41,8 @@ pub(crate) struct Hub {
     routes: BTreeMap<SessionId, Route>,
     lookups: usize,
     requested: usize,
+    /// What each party has to say to others, behind the word that is being carried.
+    words: BTreeMap<PartyId, VecDeque<Word>>,
 }
 
 struct Route {
@@ -57,6 +68,7 @@ impl Hub {
             routes: BTreeMap::new(),
             lookups: 0,
             requested: 0,
+            words: BTreeMap::new(),
         }
     }
 
@@ -72,6 +84,14 @@ impl Hub {
             self.requested(from, intent, ctx);
             return;
         }
+        if let ToCoordinator::AuditHead(head) = *message {
+            self.witness(from, head, ctx);
+            return;
+        }
+        let message = match Word::of(message) {
+            Ok(word) => return self.relay(from, word, ctx),
+            Err(other) => other,
+        };
         let Some(session) = session_of(&message) else {
             tracing::warn!(party = %from, "a message that is none for the coordinator was dropped");
             return;
@@ -90,6 +110,30 @@ impl Hub {
                 self.look_up(from, session, ctx);
             }
             None => {}
+        }
+    }
+
+    /// Takes the head of the party's audit log, which comes with each of its joins.
+    fn witness(&mut self, from: PartyId, head: SignedHead, ctx: &mut Context<Self>) {
+        match self.store.witness(from, &head) {
+            Witnessed::Taken => {}
+            Witnessed::NotItsHead => {
+                tracing::warn!(party = %from, "the head of an audit log is not the party's own");
+            }
+            Witnessed::Contradicts if self.lookups >= MAX_LOOKUPS => {
+                tracing::warn!(party = %from, "too much is looked up to keep evidence as well");
+            }
+            Witnessed::Contradicts => {
+                self.lookups += 1;
+                let store = self.store.clone();
+                let kept = async move { store.keep_evidence(head).await };
+                ctx.spawn(kept.into_actor(self).map(move |kept, hub, _| {
+                    hub.lookups -= 1;
+                    if let Err(error) = kept {
+                        tracing::error!(party = %from, %error, "the evidence cannot be kept");
+                    }
+                }));
+            }
         }
     }
 
@@ -167,6 +211,12 @@ impl Actor for Hub {
 impl StreamHandler<Uplink> for Hub {
     fn handle(&mut self, item: Uplink, ctx: &mut Self::Context) {
         match item {
+            Uplink::Online { party, .. } if self.roster.is_revoked(party) => {
+                self.send_away(party, ctx);
+            }
+            Uplink::Message { from, .. } if self.roster.is_revoked(from) => {
+                tracing::debug!(party = %from, "a revoked party is not heard");
+            }
             Uplink::Online { party, label } => {
                 tracing::info!(%party, label, "online");
                 // A party that is announced again has a new connection, and what was on its way

@@ -6,16 +6,19 @@
 //! stored, and the request is answered.
 //!
 //! Reading order: `config` and `coordinator` (what it is put together from), `http`
-//! and `signing` (the way in), `supervisor` with `opening`, `session_actor` with `decode`,
-//! `hub` with `requests`, `pool` (aux sets), `accounts` with `life` (from order to first use),
-//! `store` (what survives), `roster`, `post`, `clock`, `backoff`, `names`, `failure`.
+//! with `api_key` and `signing` (the way in), `supervisor` with `opening`, `session_actor` with `decode`,
+//! `enrolment` (who is let in), `hub` with `requests`, `pool` (aux sets), `accounts` with `life` (from order to first use),
+//! `store` (what survives), `audit` (what is entered of it), `roster`, `post`, `clock`, `backoff`, `names`, `failure`.
 
 mod accounts;
+mod api_key;
+mod audit;
 mod backoff;
 mod clock;
 mod config;
 mod coordinator;
 mod decode;
+mod enrolment;
 mod failure;
 mod http;
 mod hub;
@@ -24,6 +27,7 @@ mod names;
 mod opening;
 mod pool;
 mod post;
+mod relay;
 mod requests;
 mod roster;
 mod session_actor;
@@ -31,8 +35,16 @@ mod signing;
 mod store;
 mod supervisor;
 
-pub use config::{ApiKey, ApiKeyTooShort, CoordinatorConfig, Limits, MIN_API_KEY};
+pub use audit::audit_keeper;
+pub use config::{
+    ApiKey, ApiKeyTooShort, BadNetwork, CoordinatorConfig, CoordinatorSecret, DoorLimits, Limits,
+    MIN_API_KEY, Networks, NotASecret, Rate,
+};
 pub use coordinator::{Coordinator, StartError, start};
-pub use names::{Role, UnknownName};
+pub use enrolment::{
+    Admissions, Arrival, EnrolmentSecret, EnrolmentSecretTooShort, MIN_ENROLMENT_SECRET, Verdict,
+};
+pub use http::{DoorStats, ListenError, RouteInfo, routes};
+pub use names::{Role, Scope, UnknownName};
 pub use store::party::RegisterError;
 pub use store::{Store, StoreError};

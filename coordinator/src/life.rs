@@ -17,7 +17,8 @@ use crate::supervisor::{Find, Open, Supervisor};
 use actix::Addr;
 use mpc_session::{Millis, SessionEnd, SessionProduct};
 use mpc_wire::{
-    AccountId, AuxId, Intent, IntentKind, PartyId, Payload, PublicKey, RequestId, SessionId,
+    AccountId, AuxId, DerivationPath, Intent, IntentKind, PartyId, Payload, PublicKey, RequestId,
+    SessionId,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -205,7 +206,9 @@ impl Life {
                 scheme: account.scheme,
                 threshold: account.threshold,
                 public_key: public_key.clone(),
+                path: DerivationPath::default(),
                 payload: Payload::Canary,
+                authorization: None,
             },
         };
         let opening = Opening { preferred: quorum, ..Opening::plain(intent, Some(aux_id)) };

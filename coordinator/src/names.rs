@@ -70,6 +70,24 @@ names! {
         Delegate = "delegate",
     }
 
+    /// Whether a party may connect.
+    pub(crate) enum PartyState("party state") {
+        /// It may.
+        Registered = "registered",
+        /// It may no more, for good.
+        Revoked = "revoked",
+    }
+
+    /// What an API key may be used for.
+    pub enum Scope("scope") {
+        /// Looking: every `GET`.
+        Read = "read",
+        /// What a backend does: making accounts, signing, cancelling.
+        Sign = "sign",
+        /// Keys of the API, parties and their enrolment.
+        Admin = "admin",
+    }
+
     /// Where an account stands.
     pub(crate) enum AccountState("account state") {
         /// Its key is being generated.

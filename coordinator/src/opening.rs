@@ -1,5 +1,6 @@
 //! What it takes to open a session, and what may speak against it.
 
+use crate::audit::Asker;
 use crate::store::StoreError;
 use crate::store::account::NewAccount;
 use crate::store::idempotency::Claim;
@@ -20,12 +21,21 @@ pub(crate) struct Opening {
     pub(crate) account: Option<NewAccount>,
     /// The idempotency key of the request.
     pub(crate) claim: Option<Claim>,
+    /// Who asked for it.
+    pub(crate) asker: Asker,
 }
 
 impl Opening {
     /// A session that nothing else hangs on.
     pub(crate) fn plain(intent: Intent, aux_id: Option<AuxId>) -> Self {
-        Self { intent, aux_id, preferred: BTreeSet::new(), account: None, claim: None }
+        Self {
+            intent,
+            aux_id,
+            preferred: BTreeSet::new(),
+            account: None,
+            claim: None,
+            asker: Asker::Coordinator,
+        }
     }
 }
 

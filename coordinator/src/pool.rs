@@ -1,6 +1,6 @@
 //! Sees to it that every set of parties that needs an aux set gets one, in the background.
 //!
-//! The pool is all registered server parties: one set of theirs serves every account among them.
+//! The pool is all registered server parties that were not revoked: one set of theirs serves every account among them.
 //! Accounts with other parties, and accounts whose pool is not complete, get sets of their own.
 
 mod plan;
@@ -13,6 +13,7 @@ use crate::names::Role;
 use crate::opening::{EndWatch, OpenError, Opening, Stopping};
 use crate::roster::Roster;
 use crate::store::aux_set::AuxSet;
+use crate::store::party::Party;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Find, Open, Supervisor};
 use actix::prelude::*;
@@ -200,8 +201,8 @@ async fn look(
     watched: &BTreeSet<SessionId>,
 ) -> Result<Known, StoreError> {
     let parties = store.parties().await?;
-    let servers =
-        parties.iter().filter(|party| party.role == Role::Server).map(|party| party.id).collect();
+    let is_of_pool = |party: &&Party| party.role == Role::Server && !party.is_revoked();
+    let servers = parties.iter().filter(is_of_pool).map(|party| party.id).collect();
     let sets = store.aux_sets().await?;
     let mut unwatched = Vec::new();
     let generating = sets.iter().filter(|set| set.aux_id.is_none());

@@ -34,8 +34,17 @@ impl Post {
         to: PartyId,
         message: Box<ToParty>,
     ) -> Result<(), Undeliverable> {
-        let sent = timeout(DOWNLINK_PATIENCE, self.0.send(Downlink::Deliver { to, message })).await;
-        match sent {
+        self.hand_over(Downlink::Deliver { to, message }).await
+    }
+
+    /// Has every connection of a party closed, since it was revoked. With several gateways the
+    /// downlink is their bus, which brings this to all of them.
+    pub(crate) async fn disconnect(&self, party: PartyId) -> Result<(), Undeliverable> {
+        self.hand_over(Downlink::Disconnect { party }).await
+    }
+
+    async fn hand_over(&self, message: Downlink) -> Result<(), Undeliverable> {
+        match timeout(DOWNLINK_PATIENCE, self.0.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Undeliverable),
         }

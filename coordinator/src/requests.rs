@@ -1,5 +1,6 @@
 //! Sessions that a party asks for.
 
+use crate::audit::Asker;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::names::{AccountState, Role};
@@ -48,7 +49,8 @@ impl Requests {
             .map_err(unavailable)?
             .ok_or(SessionRefusal::Unavailable)?;
         let session = intent.session;
-        let opening = Opening::plain(intent, Some(aux_id));
+        let asker = Asker::Party(from);
+        let opening = Opening { asker, ..Opening::plain(intent, Some(aux_id)) };
         match self.supervisor.send(Open(opening)).await {
             Ok(Ok(_)) => {
                 tracing::info!(party = %from, %session, "a requested session was opened");
@@ -70,7 +72,7 @@ impl Requests {
 
     async fn check(&self, from: PartyId, intent: &Intent) -> Result<Account, SessionRefusal> {
         intent.check().map_err(|_| SessionRefusal::IntentMismatch)?;
-        let IntentKind::Sign { account, epoch, scheme, threshold, public_key, payload } =
+        let IntentKind::Sign { account, epoch, scheme, threshold, public_key, payload, .. } =
             &intent.kind
         else {
             return Err(SessionRefusal::NotAllowed);

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// The parties that can be reached and their running sessions. Clones share one state; the hub
-/// alone changes who is online.
+/// alone changes who is online or revoked.
 #[derive(Debug, Clone)]
 pub(crate) struct Roster {
     online: Arc<watch::Sender<BTreeSet<PartyId>>>,
+    /// They are never online, whatever a gateway says.
+    revoked: Arc<Mutex<BTreeSet<PartyId>>>,
     load: Arc<Mutex<Load>>,
 }
 
@@ -22,12 +24,29 @@ struct Load {
 }
 
 impl Roster {
-    pub(crate) fn new() -> Self {
-        Self { online: Arc::new(watch::Sender::new(BTreeSet::new())), load: Arc::default() }
+    /// Nobody is online, and these never will be.
+    pub(crate) fn new(revoked: BTreeSet<PartyId>) -> Self {
+        Self {
+            online: Arc::new(watch::Sender::new(BTreeSet::new())),
+            revoked: Arc::new(Mutex::new(revoked)),
+            load: Arc::default(),
+        }
     }
 
     pub(crate) fn set_online(&self, party: PartyId) {
-        self.online.send_if_modified(|online| online.insert(party));
+        if !self.is_revoked(party) {
+            self.online.send_if_modified(|online| online.insert(party));
+        }
+    }
+
+    /// Puts a party out of reach for good.
+    pub(crate) fn revoke(&self, party: PartyId) {
+        lock(&self.revoked).insert(party);
+        self.set_offline(party);
+    }
+
+    pub(crate) fn is_revoked(&self, party: PartyId) -> bool {
+        lock(&self.revoked).contains(&party)
     }
 
     pub(crate) fn set_offline(&self, party: PartyId) {
@@ -109,9 +128,9 @@ impl Drop for Engagement {
     }
 }
 
-/// Counters stay sound whatever panicked while they were held.
-fn lock(load: &Mutex<Load>) -> MutexGuard<'_, Load> {
-    load.lock().unwrap_or_else(PoisonError::into_inner)
+/// Counters and sets stay sound whatever panicked while they were held.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -128,7 +147,7 @@ mod tests {
 
     #[test]
     fn ranks_only_online_parties_by_load() {
-        let roster = Roster::new();
+        let roster = Roster::new(BTreeSet::new());
         [1, 2, 3].iter().for_each(|n| roster.set_online(party(*n)));
         let busy = roster.engage(parties(&[1, 2]));
         let more = roster.engage(parties(&[2]));
@@ -141,8 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_party_is_never_online_again() {
+        let roster = Roster::new(parties(&[1]));
+        [1, 2, 3].iter().for_each(|n| roster.set_online(party(*n)));
+        assert_eq!(roster.online(), parties(&[2, 3]));
+        roster.revoke(party(2));
+        roster.set_online(party(2));
+        assert_eq!(roster.online(), parties(&[3]));
+        assert_eq!(roster.rank(&parties(&[1, 2, 3]), &parties(&[2])), [party(3)]);
+        assert!(roster.is_revoked(party(2)) && !roster.is_revoked(party(3)));
+    }
+
+    #[test]
     fn equals_take_turns_and_the_preferred_come_first() {
-        let roster = Roster::new();
+        let roster = Roster::new(BTreeSet::new());
         [1, 2, 3].iter().for_each(|n| roster.set_online(party(*n)));
         let all = parties(&[1, 2, 3]);
         let firsts: BTreeSet<_> = (0..3).map(|_| roster.rank(&all, &BTreeSet::new())[0]).collect();

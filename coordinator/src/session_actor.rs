@@ -9,7 +9,7 @@ use crate::store::session::{Saving, StoredSession};
 use crate::store::{Store, StoreError};
 use actix::prelude::*;
 use mpc_session::{Effect, Event, Millis, Session, Status};
-use mpc_wire::{Intent, PartyId, ToCoordinator, UnixMillis};
+use mpc_wire::{Intent, PartyId, ToCoordinator, ToParty, UnixMillis};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
@@ -216,6 +216,7 @@ async fn perform(
                 around.store.save_session(Saving { record: *record, created_at, at }).await?;
             }
             Effect::Send { to, message } => {
+                show_audit_head(&around, to, &message).await;
                 if around.post.deliver(to, message).await.is_err() {
                     unreachable.insert(to);
                 }
@@ -230,6 +231,16 @@ async fn perform(
         }
     }
     Ok(unreachable)
+}
+
+/// Hands the party that is invited the head of the audit log. It covers the session's opening, so
+/// whoever takes the entry away afterwards contradicts what the party keeps.
+async fn show_audit_head(around: &Surroundings, to: PartyId, message: &ToParty) {
+    if let (ToParty::Invite { .. }, Some(head)) = (message, around.store.audit_head())
+        && around.post.deliver(to, Box::new(ToParty::AuditHead(head))).await.is_err()
+    {
+        tracing::debug!(party = %to, "the head of the audit log found no way out");
+    }
 }
 
 impl Actor for SessionActor {

@@ -1,18 +1,24 @@
 //! What the coordinator remembers, behind typed methods.
 
 pub(crate) mod account;
+pub(crate) mod api_key;
+pub(crate) mod audit;
 pub(crate) mod aux_set;
+pub(crate) mod enrolment;
 pub(crate) mod idempotency;
 pub(crate) mod party;
 pub(crate) mod session;
+pub(crate) mod witnessed;
 pub(crate) mod writer;
 
+use audit::{AuditLog, Writing};
 use migrations::coordinator::Migrator;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait;
 use std::str::FromStr;
 use std::time::Duration;
+use witnessed::Witnesses;
 use writer::Writer;
 
 /// SQLite lets one connection write at a time; a second would only wait in SQLite instead of here.
@@ -56,6 +62,7 @@ pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     queue: Writer,
+    audit: AuditLog,
 }
 
 impl Store {
@@ -71,8 +78,9 @@ impl Store {
         let writer = Database::connect(options(url, WRITERS)).await?;
         Migrator::up(&writer, None).await?;
         let reader = Database::connect(options(url, READERS)).await?;
-        let queue = Writer::start(writer.clone());
-        Ok(Self { writer, reader, queue })
+        let audit = AuditLog::new(Witnesses::load(&reader).await?);
+        let queue = Writer::start(writer.clone(), audit.clone());
+        Ok(Self { writer, reader, queue, audit })
     }
 
     /// Closes all connections; the file is whole then.
@@ -80,8 +88,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the database refuses.
     pub async fn close(self) -> Result<(), StoreError> {
+        // What parties have shown and no commit has taken along yet.
+        self.begin().await?.commit().await?;
         self.reader.close().await?;
         Ok(self.writer.close().await?)
+    }
+
+    /// Begins a transaction that can enter into the audit log.
+    async fn begin(&self) -> Result<Writing, StoreError> {
+        self.audit.begin(&self.writer).await
     }
 
     /// Whether the database answers.

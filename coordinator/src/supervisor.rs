@@ -202,15 +202,16 @@ async fn give_up(around: &Surroundings, id: SessionId) -> Result<(), StoreError>
     if stored.record.end.is_some() {
         return Ok(());
     }
-    let Record { intent, aux_id, attempt, quorum, past, .. } = stored.record;
+    let Record { attempt, .. } = stored.record;
     let end = SessionEnd::Failed(SessionFailure {
         reason: FailureReason::AttemptsExhausted(FailureKind::Panicked),
         parties: BTreeSet::new(),
         detail: "the coordinator's actor for this session kept dying".to_owned(),
     });
+    let Record { past, quorum, .. } = &stored.record;
     let members: BTreeSet<_> =
-        past.iter().flat_map(|past| &past.quorum).chain(&quorum).copied().collect();
-    let record = Record { intent, aux_id, attempt, quorum: BTreeSet::new(), past, end: Some(end) };
+        past.iter().flat_map(|past| &past.quorum).chain(quorum).copied().collect();
+    let record = Record { quorum: BTreeSet::new(), end: Some(end), ..stored.record };
     let (created_at, at) = (stored.created_at, around.clock.wall());
     around.store.save_session(Saving { record, created_at, at }).await?;
     tracing::error!(session = %id, "the session was given up");
@@ -274,7 +275,7 @@ impl Handler<Open> for Supervisor {
 }
 
 async fn open(around: &Surroundings, opening: Opening) -> Result<Birth, OpenError> {
-    let Opening { intent, aux_id, preferred, account, claim } = opening;
+    let Opening { intent, aux_id, preferred, account, claim, asker } = opening;
     let online = around.roster.rank(&intent.eligible, &preferred);
     let believed: BTreeSet<_> = online.iter().copied().collect();
     let needed = intent.quorum_size();
@@ -290,7 +291,8 @@ async fn open(around: &Surroundings, opening: Opening) -> Result<Birth, OpenErro
     effects.retain(|effect| !matches!(effect, Effect::Persist(_)));
     let record = session.record();
     let created_at = around.clock.wall();
-    match around.store.open_session(NewSession { record, created_at, account, claim }).await? {
+    let new = NewSession { record, created_at, account, claim, asker };
+    match around.store.open_session(new).await? {
         Written::Stored => Ok(Birth { session, effects, believed, created_at }),
         Written::KeyTaken => Err(OpenError::KeyTaken),
         Written::SessionExists | Written::SessionOver => Err(OpenError::SessionExists),

@@ -5,6 +5,9 @@ mod m0002_accounts;
 mod m0003_sessions;
 mod m0004_aux_sets;
 mod m0005_idempotency;
+mod m0006_api_keys;
+mod m0007_enrolment;
+mod m0008_audit;
 
 use sea_orm_migration::prelude::*;
 
@@ -21,6 +24,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_sessions::Migration),
             Box::new(m0004_aux_sets::Migration),
             Box::new(m0005_idempotency::Migration),
+            Box::new(m0006_api_keys::Migration),
+            Box::new(m0007_enrolment::Migration),
+            Box::new(m0008_audit::Migration),
         ]
     }
 }

@@ -1,9 +1,11 @@
 //! `/api/v1/accounts`.
 
+use super::auth::Caller;
 use super::problem::{Code, Problem};
 use super::views::AccountView;
 use super::{Api, body, idempotency, prefer};
 use crate::accounts::{AccountOrder, Create, CreateError, Follow, PartyChoice};
+use crate::audit::Asker;
 use crate::names::AccountState;
 use crate::opening::{OpenError, Stopping};
 use crate::store::StoreError;
@@ -55,6 +57,7 @@ struct ListQuery {
 pub(crate) async fn create(
     request: HttpRequest,
     payload: web::Payload,
+    caller: web::ReqData<Caller>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let bytes = body::read(&request, payload).await?;
@@ -64,7 +67,7 @@ pub(crate) async fn create(
     if let Some(answer) = idempotency::replay(&api, claim.as_ref(), wait).await? {
         return Ok(answer);
     }
-    let order = AccountOrder { claim: claim.clone(), ..order };
+    let order = AccountOrder { claim: claim.clone(), asker: caller.asker(), ..order };
     match api.accounts.send(Create(order)).await.map_err(|_| Stopping)? {
         Ok((account, _)) => answer(&api, account, wait).await,
         Err(CreateError::Open(OpenError::KeyTaken)) => {
@@ -109,7 +112,8 @@ fn order(body: NewAccountBody) -> Result<AccountOrder, Problem> {
         );
         return Err(Problem::new(Code::InvalidThreshold, detail));
     }
-    Ok(AccountOrder { user_id, scheme, threshold, parties, claim: None })
+    let asker = Asker::default();
+    Ok(AccountOrder { user_id, scheme, threshold, parties, claim: None, asker })
 }
 
 /// Waits for an account on its way, and shows it.

@@ -54,6 +54,8 @@ pub(crate) async fn replay(
     let answer = match claimed {
         Claimed::Account(account) => super::accounts::answer(api, account, wait).await,
         Claimed::Session(session) => super::sign::answer(api, session, wait).await,
+        Claimed::ApiKey(id) => Err(super::api_keys::spent(id)),
+        Claimed::EnrolmentToken(id) => super::parties::answer(api, id).await,
     };
     // A failure is replayed like a success.
     let mut response = answer.unwrap_or_else(HttpResponse::from_error);

@@ -1,26 +1,10 @@
-//! `/api/v1/parties`, `/api/v1/aux` and `/health`.
+//! `/api/v1/aux` and `/health`.
 
 use super::Api;
 use super::problem::Problem;
-use super::views::{AuxSetView, PartyView};
+use super::views::AuxSetView;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
-
-/// Lists the registered parties.
-pub(crate) async fn parties(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let online = api.roster.online();
-    let parties: Vec<_> = api
-        .store
-        .parties()
-        .await?
-        .into_iter()
-        .map(|party| {
-            let is_online = online.contains(&party.id);
-            PartyView::new(party, is_online)
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({ "parties": parties })))
-}
 
 /// Lists the aux sets that are ready or on their way.
 pub(crate) async fn aux_sets(api: web::Data<Api>) -> Result<HttpResponse, Problem> {

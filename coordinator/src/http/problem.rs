@@ -10,9 +10,10 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 use std::fmt;
+use std::time::Duration;
 
 /// Seconds after which too few parties, or a store that is away, are worth another try.
-const RETRY_SECONDS: u32 = 5;
+const RETRY_SECONDS: u64 = 5;
 
 macro_rules! codes {
     ($($variant:ident = $name:literal, $status:ident, $title:literal;)+) => {
@@ -46,15 +47,41 @@ macro_rules! codes {
 
 codes! {
     Unauthorized = "unauthorized", UNAUTHORIZED, "The API key is missing or wrong";
+    InsufficientScope = "insufficient_scope", FORBIDDEN, "The API key may not do this";
+    SourceNotAllowed = "source_not_allowed", FORBIDDEN, "Not from this address";
+    InvalidForwardedFor =
+        "invalid_forwarded_for", BAD_REQUEST, "Where the request comes from cannot be told";
+    LockedOut = "locked_out", TOO_MANY_REQUESTS, "Too many wrong API keys";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     NotFound = "not_found", NOT_FOUND, "There is nothing here";
     AccountNotFound = "account_not_found", NOT_FOUND, "There is no such account";
     SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session";
+    ApiKeyNotFound = "api_key_not_found", NOT_FOUND, "There is no such API key";
+    PartyNotFound = "party_not_found", NOT_FOUND, "There is no such party";
+    PartyRevoked = "party_revoked", CONFLICT, "The party was revoked";
+    InvalidPartyId = "invalid_party_id", UNPROCESSABLE_ENTITY, "The party's id is not one";
+    EnrolmentOff = "enrolment_off", CONFLICT, "Enrolment by token is off";
+    EnrolmentTokenNotFound =
+        "enrolment_token_not_found", NOT_FOUND, "There is no such enrolment token";
+    EnrolmentTokenUsed = "enrolment_token_used", CONFLICT, "The enrolment token was used";
+    TooManyEnrolmentTokens =
+        "too_many_enrolment_tokens", CONFLICT, "There are too many enrolment tokens";
+    GatewayUnavailable =
+        "gateway_unavailable", SERVICE_UNAVAILABLE, "The gateway takes no messages";
+    TooManyApiKeys = "too_many_api_keys", CONFLICT, "There are too many API keys";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Not a method of this resource";
     UnsupportedMediaType =
         "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     InvalidBody = "invalid_body", BAD_REQUEST, "The request is not as it should be";
     InvalidMessage = "invalid_message", UNPROCESSABLE_ENTITY, "The message cannot be signed";
+    UnsupportedPath = "unsupported_path", UNPROCESSABLE_ENTITY, "No key can be derived so";
+    InvalidAuthorization =
+        "invalid_authorization", UNPROCESSABLE_ENTITY, "The authorization cannot be used";
+    AuthorizationExpired =
+        "authorization_expired", UNPROCESSABLE_ENTITY, "The authorization has expired";
+    InvalidExpiry = "invalid_expiry", UNPROCESSABLE_ENTITY, "The session cannot take so long";
+    RequestIdReused = "request_id_reused", CONFLICT, "The request id was used before";
     UnsupportedScheme = "unsupported_scheme", UNPROCESSABLE_ENTITY, "The scheme is not supported";
     InvalidThreshold =
         "invalid_threshold", UNPROCESSABLE_ENTITY, "The threshold does not fit the parties";
@@ -65,6 +92,8 @@ codes! {
         "idempotency_key_invalid", BAD_REQUEST, "The idempotency key is not one";
     IdempotencyKeyReused =
         "idempotency_key_reused", CONFLICT, "The idempotency key was used for another request";
+    IdempotencyKeySpent =
+        "idempotency_key_spent", CONFLICT, "The request was answered, with what is told only once";
     Overloaded = "overloaded", TOO_MANY_REQUESTS, "The coordinator has all it can carry";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store does not answer";
     SessionFailed = "session_failed", BAD_GATEWAY, "The session failed";
@@ -80,8 +109,8 @@ pub(crate) struct Problem {
     detail: String,
     /// Members beside those of the RFC.
     more: Map<String, Value>,
-    retry_after: Option<u32>,
-    allow: Option<&'static str>,
+    retry_after: Option<u64>,
+    allow: Option<String>,
 }
 
 impl Problem {
@@ -95,9 +124,9 @@ impl Problem {
         self
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
         let problem = Self::new(Code::MethodNotAllowed, format!("use one of: {allow}"));
-        Self { allow: Some(allow), ..problem }
+        Self { allow: Some(allow.to_owned()), ..problem }
     }
 
     /// A session that came to nothing, told to who asked for its product.
@@ -115,6 +144,11 @@ impl Problem {
     /// Says when to try again.
     pub(crate) fn retry(self) -> Self {
         Self { retry_after: Some(RETRY_SECONDS), ..self }
+    }
+
+    /// Says that it is of no use to try again before `wait` is over.
+    pub(crate) fn retry_in(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait.as_secs().saturating_add(1)), ..self }
     }
 }
 
@@ -161,6 +195,9 @@ impl From<SignError> for Problem {
             SignError::NotActive(state) => {
                 Self::new(Code::AccountNotActive, error.to_string()).with("state", state)
             }
+            SignError::RequestReused => {
+                Self::new(Code::RequestIdReused, "give each request an id of its own")
+            }
             SignError::Open(error) => error.into(),
         }
     }
@@ -170,6 +207,9 @@ impl From<CreateError> for Problem {
     fn from(error: CreateError) -> Self {
         let detail = error.to_string();
         match error {
+            CreateError::RevokedParty(party) => {
+                Self::new(Code::PartyRevoked, detail).with("parties", [party])
+            }
             CreateError::UnknownParty(party) => {
                 Self::new(Code::UnknownParty, detail).with("parties", [party])
             }
@@ -206,8 +246,8 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
         }
-        if let Some(methods) = self.allow {
-            response.insert_header((ALLOW, methods));
+        if let Some(methods) = &self.allow {
+            response.insert_header((ALLOW, methods.as_str()));
         }
         response.body(document.to_string())
     }

@@ -1,8 +1,10 @@
 //! `/api/v1/sessions`.
 
 use super::Api;
+use super::auth::Caller;
 use super::problem::{Code, Problem};
 use super::views::SessionView;
+use crate::audit;
 use crate::names::SessionState;
 use crate::opening::Stopping;
 use crate::session_actor::{Ask, ToSession};
@@ -57,10 +59,12 @@ pub(crate) async fn see(api: &Api, id: SessionId, wait: Duration) -> Result<Seen
 /// Cancels a session.
 pub(crate) async fn cancel(
     id: web::Path<String>,
+    caller: web::ReqData<Caller>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_id(&id)?;
     if let Some(RunningSession { actor: Some(actor), mut end }) = find(&api, id).await? {
+        api.store.note(audit::cancel_asked(id, &caller.asker())).await?;
         // If it has just gone, the store knows more.
         if actor.send(ToSession::Cancel).await.is_ok()
             && let Some(Ok(stored)) = api.within(CANCEL_PATIENCE, end.ended()).await

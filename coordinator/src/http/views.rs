@@ -1,22 +1,29 @@
 //! What the API shows: the only place where its JSON is spelled out.
 
 use super::time::rfc3339;
+use crate::api_key::{Key, KeyId, Scopes};
+use crate::enrolment::{Ticket, TokenId};
 use crate::failure::Failure;
-use crate::names::{AccountState, AuxState, Purpose, Role};
+use crate::names::{AccountState, AuxState, PartyState, Purpose, Role};
 use crate::session_actor::Standing;
 use crate::store::StoreError;
 use crate::store::account::{Account, Timings};
+use crate::store::api_key::StoredKey;
 use crate::store::aux_set::AuxSet;
 use crate::store::party::Party;
 use crate::store::session::StoredSession;
 use mpc_engine::encode::{compact, der, ethereum};
-use mpc_session::{PastAttempt, Phase, SessionEnd, SessionProduct, Status};
-use mpc_wire::{
-    AccountId, Attempt, AuxId, Epoch, IntentKind, PartyId, PublicKey, Round, Scheme, SessionId,
-    Signature, Stage, Threshold,
+use mpc_session::{
+    PastAttempt, Phase, RaisedObjection, Record, SessionEnd, SessionProduct, Status,
 };
-use serde::Serialize;
+use mpc_wire::{
+    AccountId, Attempt, AuxId, DeclineReason, Epoch, IntentKind, KeyNumber, Objection, PartyId,
+    PublicKey, RequestId, RequesterName, Round, Scheme, SessionId, Signature, Stage, Threshold,
+    UnixMillis,
+};
+use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
 
 /// An account.
 #[derive(Debug, Serialize)]
@@ -96,6 +103,9 @@ pub(crate) struct SessionView {
     kind: Purpose,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<AccountId>,
+    request_id: RequestId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<AuthorizationView>,
     state: &'static str,
     attempt: Attempt,
     quorum: BTreeSet<PartyId>,
@@ -105,6 +115,10 @@ pub(crate) struct SessionView {
     created_at: String,
     deadline: String,
     past_attempts: Vec<PastAttemptView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    declines: Vec<DeclineView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objections: Vec<ObjectionView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +150,49 @@ struct PastAttemptView {
     detail: String,
 }
 
+/// Who has signed a request, as it says: the parties judge whether that is so.
+#[derive(Debug, Serialize)]
+struct AuthorizationView {
+    requester: RequesterName,
+    expires_at: String,
+}
+
+/// A party that does not take part.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeclineView {
+    party_id: PartyId,
+    reason: DeclineReason,
+    detail: String,
+}
+
+impl DeclineView {
+    /// Every party that does not take part in a session.
+    pub(crate) fn all(record: &Record) -> Vec<Self> {
+        let view = |(party, reason): (&PartyId, &DeclineReason)| Self {
+            party_id: *party,
+            reason: *reason,
+            detail: reason.to_string(),
+        };
+        record.declines.iter().map(view).collect()
+    }
+}
+
+/// What a party refused because somebody on the way forged or mixed it up. Nobody is blamed by it.
+#[derive(Debug, Serialize)]
+struct ObjectionView {
+    attempt: Attempt,
+    party_id: PartyId,
+    objection: Objection,
+    detail: String,
+}
+
+impl ObjectionView {
+    fn new(raised: &RaisedObjection) -> Self {
+        let RaisedObjection { attempt, by, objection } = *raised;
+        Self { attempt, party_id: by, objection, detail: objection.to_string() }
+    }
+}
+
 impl SessionView {
     /// A running session, as its actor sees it.
     pub(crate) fn of_running(Standing { stored, status }: &Standing) -> Result<Self, StoreError> {
@@ -143,6 +200,7 @@ impl SessionView {
         let state = match phase {
             Phase::WaitingForParties => "waiting_for_parties",
             Phase::Joining => "joining",
+            Phase::WaitingForApproval => "waiting_for_approval",
             Phase::Running => "running",
             // Its last record is on its way to the disk: until then it counts as running.
             Phase::Ended => "running",
@@ -173,6 +231,8 @@ impl SessionView {
             session_id: intent.session,
             kind: stored.purpose(),
             account_id: intent.kind.account(),
+            request_id: intent.request,
+            authorization: None,
             state,
             attempt: record.attempt,
             quorum: BTreeSet::new(),
@@ -181,6 +241,8 @@ impl SessionView {
             created_at: rfc3339(stored.created_at),
             deadline: rfc3339(intent.expires_at),
             past_attempts: record.past.iter().map(PastAttemptView::new).collect(),
+            declines: DeclineView::all(record),
+            objections: record.objections.iter().map(ObjectionView::new).collect(),
             failure,
             signature: None,
             public_key: None,
@@ -189,7 +251,13 @@ impl SessionView {
             message: None,
             duration_ms: stored.duration_ms(),
         };
-        if let IntentKind::Sign { account, epoch, public_key, payload, .. } = &intent.kind {
+        if let IntentKind::Sign { account, epoch, public_key, payload, authorization, .. } =
+            &intent.kind
+        {
+            view.authorization = authorization.as_ref().map(|given| AuthorizationView {
+                requester: given.requester.clone(),
+                expires_at: rfc3339(given.expires_at),
+            });
             view.message = Some(hex::encode(payload.digest(*account, *epoch, public_key)));
             view.public_key = Some(public_key.clone());
         }
@@ -259,18 +327,26 @@ pub(crate) struct PartyView {
     party_id: PartyId,
     label: String,
     role: Role,
+    state: PartyState,
     online: bool,
+    /// How often its key was rotated.
+    key_number: KeyNumber,
     registered_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
 }
 
 impl PartyView {
     pub(crate) fn new(party: Party, online: bool) -> Self {
         Self {
             party_id: party.id,
+            state: party.state(),
             label: party.label,
             role: party.role,
             online,
+            key_number: party.key.number,
             registered_at: rfc3339(party.registered_at),
+            revoked_at: party.revoked_at.map(rfc3339),
         }
     }
 }
@@ -297,6 +373,78 @@ impl AuxSetView {
             parties: set.parties,
             session_id: set.session,
             duration_ms: set.duration_ms,
+        }
+    }
+}
+
+/// An API key, without its text unless it has just been made.
+#[derive(Serialize)]
+pub(crate) struct ApiKeyView {
+    id: KeyId,
+    name: String,
+    scopes: Scopes,
+    state: &'static str,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyText>,
+}
+
+/// The text of a new key or token. It is never formatted, only told in this one answer.
+struct KeyText(Zeroizing<String>);
+
+impl Serialize for KeyText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl ApiKeyView {
+    pub(crate) fn new(key: StoredKey, now: UnixMillis) -> Self {
+        let state = match key.revoked_at {
+            Some(_) => "revoked",
+            None if key.is_valid(now) => "active",
+            None => "expired",
+        };
+        Self {
+            id: key.id,
+            name: key.name,
+            scopes: key.scopes,
+            state,
+            created_at: rfc3339(key.created_at),
+            expires_at: key.expires_at.map(rfc3339),
+            revoked_at: key.revoked_at.map(rfc3339),
+            key: None,
+        }
+    }
+
+    pub(crate) fn of_new(stored: StoredKey, key: &Key, now: UnixMillis) -> Self {
+        Self { key: Some(KeyText(key.text())), ..Self::new(stored, now) }
+    }
+}
+
+/// An enrolment token that has just been made.
+#[derive(Serialize)]
+pub(crate) struct EnrolmentTokenView {
+    token: KeyText,
+    token_id: TokenId,
+    role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    expires_at: String,
+}
+
+impl EnrolmentTokenView {
+    pub(crate) fn new(ticket: Ticket, token: Zeroizing<String>) -> Self {
+        Self {
+            token: KeyText(token),
+            token_id: ticket.id,
+            role: ticket.role,
+            label: ticket.label,
+            expires_at: rfc3339(ticket.expires_at),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! Accounts and their holders.
 
+use super::audit::Writing;
 use super::writer::{Write, Written};
 use super::{Store, StoreError, from_json, parse, to_i64, to_json, to_u64};
+use crate::audit;
 use crate::failure::Failure;
 use crate::names::AccountState;
 use mpc_session::{SessionEnd, SessionProduct};
 use mpc_wire::{AccountId, Epoch, PartyId, PublicKey, Scheme, SessionId, Threshold, UnixMillis};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[expect(unreachable_pub, reason = "sea-orm's derives make public items")]
@@ -133,6 +137,27 @@ impl Store {
         ids.iter().map(|id| parse("account id", id)).collect()
     }
 
+    /// Everybody with whom the party holds shares of an account, itself included.
+    pub(crate) async fn fellow_holders(
+        &self,
+        party: PartyId,
+    ) -> Result<BTreeSet<PartyId>, StoreError> {
+        let its_accounts = holder::Entity::find()
+            .select_only()
+            .column(holder::Column::AccountId)
+            .filter(holder::Column::PartyId.eq(party.to_string()))
+            .into_query();
+        let fellows: Vec<String> = holder::Entity::find()
+            .select_only()
+            .distinct()
+            .column(holder::Column::PartyId)
+            .filter(holder::Column::AccountId.in_subquery(its_accounts))
+            .into_tuple()
+            .all(&self.reader)
+            .await?;
+        fellows.iter().map(|id| parse("party id", id)).collect()
+    }
+
     /// How many accounts each party holds a share of.
     pub(crate) async fn accounts_by_party(&self) -> Result<BTreeMap<PartyId, u64>, StoreError> {
         let rows: Vec<(String, i64)> = holder::Entity::find()
@@ -215,18 +240,21 @@ pub(super) async fn insert(
 
 /// Makes an activating account active.
 pub(super) async fn activate(
-    db: &impl ConnectionTrait,
+    writing: &mut Writing,
     id: AccountId,
     timings: Timings,
 ) -> Result<Written, StoreError> {
-    row::Entity::update_many()
+    let activated = row::Entity::update_many()
         .col_expr(row::Column::State, Expr::value(AccountState::Active.name()))
         .col_expr(row::Column::AuxWaitMs, Expr::value(timings.aux_wait.map(to_i64)))
         .col_expr(row::Column::CanaryMs, Expr::value(timings.canary.map(to_i64)))
         .filter(row::Column::AccountId.eq(id.to_string()))
         .filter(row::Column::State.eq(AccountState::Activating.name()))
-        .exec(db)
+        .exec(writing.txn())
         .await?;
+    if activated.rows_affected > 0 {
+        writing.enter(audit::account_activated(id));
+    }
     Ok(Written::Stored)
 }
 

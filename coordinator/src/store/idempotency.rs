@@ -1,6 +1,8 @@
 //! Idempotency keys: which request each was used for, and what answers it.
 
 use super::{Store, StoreError, parse, to_i64};
+use crate::api_key::KeyId;
+use crate::enrolment::TokenId;
 use mpc_wire::{AccountId, SessionId, UnixMillis};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, EntityTrait};
@@ -18,6 +20,8 @@ mod row {
         pub body_hash: String,
         pub account_id: Option<String>,
         pub session_id: Option<String>,
+        pub api_key_id: Option<String>,
+        pub enrolment_token_id: Option<String>,
         pub created_at: i64,
     }
 
@@ -43,6 +47,10 @@ pub(crate) enum Claimed {
     Account(AccountId),
     /// This session.
     Session(SessionId),
+    /// The making of this API key.
+    ApiKey(KeyId),
+    /// The making of this enrolment token.
+    EnrolmentToken(TokenId),
 }
 
 impl Store {
@@ -60,16 +68,22 @@ pub(super) async fn insert(
     claimed: Claimed,
     created_at: UnixMillis,
 ) -> Result<(), StoreError> {
-    let (account_id, session_id) = match claimed {
-        Claimed::Account(id) => (Some(id.to_string()), None),
-        Claimed::Session(id) => (None, Some(id.to_string())),
-    };
+    let (mut account_id, mut session_id, mut api_key_id) = (None, None, None);
+    let mut enrolment_token_id = None;
+    match claimed {
+        Claimed::Account(id) => account_id = Some(id.to_string()),
+        Claimed::Session(id) => session_id = Some(id.to_string()),
+        Claimed::ApiKey(id) => api_key_id = Some(id.to_string()),
+        Claimed::EnrolmentToken(id) => enrolment_token_id = Some(id.to_string()),
+    }
     let row = row::ActiveModel {
         key: Set(claim.key.clone()),
         path: Set(claim.path.clone()),
         body_hash: Set(hex::encode(claim.body_hash)),
         account_id: Set(account_id),
         session_id: Set(session_id),
+        api_key_id: Set(api_key_id),
+        enrolment_token_id: Set(enrolment_token_id),
         created_at: Set(to_i64(created_at.0)),
     };
     row::Entity::insert(row).exec_without_returning(db).await?;
@@ -81,10 +95,16 @@ fn read(row: row::Model) -> Result<(Claim, Claimed), StoreError> {
     let mut body_hash = [0; 32];
     hex::decode_to_slice(&row.body_hash, &mut body_hash)
         .map_err(|error| corrupt(error.to_string()))?;
-    let claimed = match (row.account_id, row.session_id) {
-        (Some(account), _) => Claimed::Account(parse("account id", &account)?),
-        (None, Some(session)) => Claimed::Session(parse("session id", &session)?),
-        (None, None) => return Err(corrupt("it stands for nothing".into())),
+    let claimed = if let Some(account) = row.account_id {
+        Claimed::Account(parse("account id", &account)?)
+    } else if let Some(session) = row.session_id {
+        Claimed::Session(parse("session id", &session)?)
+    } else if let Some(key) = row.api_key_id {
+        Claimed::ApiKey(parse("API key id", &key)?)
+    } else if let Some(token) = row.enrolment_token_id {
+        Claimed::EnrolmentToken(parse("enrolment token id", &token)?)
+    } else {
+        return Err(corrupt("it stands for nothing".into()));
     };
     Ok((Claim { key: row.key, path: row.path, body_hash }, claimed))
 }

@@ -1,10 +1,12 @@
 //! Sessions: the machine's record as JSON, beside the columns that are searched.
 
 use super::account::{self, NewAccount};
+use super::audit::Writing;
 use super::aux_set;
 use super::idempotency::{self, Claim, Claimed};
 use super::writer::{Write, Written};
 use super::{Store, StoreError, from_json, parse, to_i64, to_json, to_u64};
+use crate::audit::{self, Asker};
 use crate::names::{Purpose, SessionState};
 use mpc_session::{Record, SessionEnd};
 use mpc_wire::{AccountId, IntentKind, Payload, SessionId, UnixMillis};
@@ -74,6 +76,8 @@ pub(crate) struct NewSession {
     pub(crate) account: Option<NewAccount>,
     /// The idempotency key of the request.
     pub(crate) claim: Option<Claim>,
+    /// Who asked for it.
+    pub(crate) asker: Asker,
 }
 
 /// The newest record of a running session.
@@ -151,12 +155,10 @@ impl Store {
     }
 }
 
-/// Stores a new session, its account, its aux set and its claim.
-pub(super) async fn open(
-    txn: &DatabaseTransaction,
-    new: &NewSession,
-) -> Result<Written, StoreError> {
-    let NewSession { record, created_at, account, claim } = new;
+/// Stores a new session, its account, its aux set and its claim, and enters who asked for it.
+pub(super) async fn open(writing: &mut Writing, new: &NewSession) -> Result<Written, StoreError> {
+    let NewSession { record, created_at, account, claim, asker } = new;
+    let txn = writing.txn();
     let id = record.intent.session;
     if let Some(account) = account {
         account::insert(txn, account, id, *created_at).await?;
@@ -174,15 +176,17 @@ pub(super) async fn open(
             return Ok(Written::KeyTaken);
         }
     }
+    if let Some(account) = account {
+        writing.enter(audit::account_created(account, asker));
+    }
+    writing.enter(audit::session_opened(record, asker));
     Ok(Written::Stored)
 }
 
 /// Stores a session's newest record, and what its end means to others.
-pub(super) async fn save(
-    txn: &DatabaseTransaction,
-    saving: &Saving,
-) -> Result<Written, StoreError> {
+pub(super) async fn save(writing: &mut Writing, saving: &Saving) -> Result<Written, StoreError> {
     let Saving { record, created_at, at } = saving;
+    let txn = writing.txn();
     let id = record.intent.session;
     let ended_at = record.end.as_ref().map(|_| to_i64(at.0));
     let updated = row::Entity::update_many()
@@ -202,6 +206,7 @@ pub(super) async fn save(
         match &record.intent.kind {
             IntentKind::Keygen { account, .. } => {
                 account::keygen_ended(txn, *account, end, took).await?;
+                writing.enter(audit::key_generated(*account, end));
             }
             IntentKind::Aux { .. } => aux_set::aux_ended(txn, id, end, took).await?,
             IntentKind::Sign { .. }
@@ -209,6 +214,7 @@ pub(super) async fn save(
             | IntentKind::Reshare { .. }
             | IntentKind::Replace { .. } => {}
         }
+        writing.enter(audit::session_ended(record, end));
     }
     Ok(Written::Stored)
 }
@@ -235,7 +241,7 @@ async fn insert(
 }
 
 /// Whether an insertion met a row with the same unique value.
-fn taken(result: Result<(), StoreError>) -> Result<bool, StoreError> {
+pub(super) fn taken(result: Result<(), StoreError>) -> Result<bool, StoreError> {
     match result {
         Ok(()) => Ok(false),
         Err(StoreError::Database(error))
@@ -247,7 +253,7 @@ fn taken(result: Result<(), StoreError>) -> Result<bool, StoreError> {
     }
 }
 
-fn purpose(kind: &IntentKind) -> Purpose {
+pub(crate) fn purpose(kind: &IntentKind) -> Purpose {
     match kind {
         IntentKind::Keygen { .. } => Purpose::Keygen,
         IntentKind::Aux { .. } => Purpose::Aux,

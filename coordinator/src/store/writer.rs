@@ -3,10 +3,12 @@
 //! A commit with full sync is what a write costs; under load one commit serves many sessions. A
 //! write is answered only after the commit that holds it.
 
-use super::StoreError;
 use super::account::{self, Timings};
+use super::audit::{AuditLog, Writing};
 use super::session::{self, NewSession, Saving};
-use mpc_wire::AccountId;
+use super::{StoreError, witnessed};
+use mpc_wire::audit::Note;
+use mpc_wire::{AccountId, SignedHead};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -27,6 +29,9 @@ pub(super) enum Write {
     Open(NewSession),
     Save(Saving),
     Activate(AccountId, Timings),
+    /// Nothing but an entry of the audit log.
+    Note(Note),
+    Contradiction(SignedHead),
 }
 
 /// What became of a write.
@@ -64,9 +69,9 @@ pub(super) struct Writer(mpsc::Sender<Entry>);
 
 impl Writer {
     /// Starts the task; it ends when the last writer is dropped.
-    pub(super) fn start(db: DatabaseConnection) -> Self {
+    pub(super) fn start(db: DatabaseConnection, log: AuditLog) -> Self {
         let (queue, entries) = mpsc::channel(WRITE_QUEUE);
-        tokio::spawn(run(db, entries));
+        tokio::spawn(run(db, log, entries));
         Self(queue)
     }
 
@@ -78,10 +83,10 @@ impl Writer {
     }
 }
 
-async fn run(db: DatabaseConnection, mut entries: mpsc::Receiver<Entry>) {
+async fn run(db: DatabaseConnection, log: AuditLog, mut entries: mpsc::Receiver<Entry>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while entries.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        match commit(&db, batch.iter().map(|entry| &entry.write)).await {
+        match commit(&db, &log, batch.iter().map(|entry| &entry.write)).await {
             Ok(Some(written)) => {
                 for (entry, written) in batch.drain(..).zip(written) {
                     answer(entry, Ok(written));
@@ -89,7 +94,7 @@ async fn run(db: DatabaseConnection, mut entries: mpsc::Receiver<Entry>) {
             }
             Ok(None) => {
                 for entry in batch.drain(..) {
-                    let written = alone(&db, &entry.write).await;
+                    let written = alone(&db, &log, &entry.write).await;
                     answer(entry, written);
                 }
             }
@@ -112,36 +117,41 @@ fn answer(entry: Entry, written: Result<Written, StoreError>) {
 /// each has to go alone, so that it cannot take the others with it.
 async fn commit(
     db: &DatabaseConnection,
+    log: &AuditLog,
     writes: impl Iterator<Item = &Write>,
 ) -> Result<Option<Vec<Written>>, StoreError> {
-    let txn = begin(db).await?;
+    let mut writing = log.begin(db).await?;
     let mut all = Vec::new();
     for write in writes {
-        match apply(&txn, write).await {
+        match apply(&mut writing, write).await {
             Ok(written) if !written.leaves_traces() => all.push(written),
             Ok(_) | Err(_) => {
-                txn.rollback().await?;
+                writing.rollback().await?;
                 return Ok(None);
             }
         }
     }
-    txn.commit().await?;
+    writing.commit().await?;
     Ok(Some(all))
 }
 
-async fn alone(db: &DatabaseConnection, write: &Write) -> Result<Written, StoreError> {
-    let txn = begin(db).await?;
-    let written = apply(&txn, write).await?;
+async fn alone(
+    db: &DatabaseConnection,
+    log: &AuditLog,
+    write: &Write,
+) -> Result<Written, StoreError> {
+    let mut writing = log.begin(db).await?;
+    let written = apply(&mut writing, write).await?;
     if written.leaves_traces() {
-        txn.rollback().await?;
+        writing.rollback().await?;
     } else {
-        txn.commit().await?;
+        writing.commit().await?;
     }
     Ok(written)
 }
 
 /// Takes the write lock at once: no later statement can fail for the lack of it.
-async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -149,10 +159,18 @@ async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreErro
     Ok(db.begin_with_options(options).await?)
 }
 
-async fn apply(txn: &DatabaseTransaction, write: &Write) -> Result<Written, StoreError> {
+async fn apply(writing: &mut Writing, write: &Write) -> Result<Written, StoreError> {
     match write {
-        Write::Open(new) => session::open(txn, new).await,
-        Write::Save(saving) => session::save(txn, saving).await,
-        Write::Activate(id, timings) => account::activate(txn, *id, *timings).await,
+        Write::Open(new) => session::open(writing, new).await,
+        Write::Save(saving) => session::save(writing, saving).await,
+        Write::Activate(id, timings) => account::activate(writing, *id, *timings).await,
+        Write::Note(note) => {
+            writing.enter(note.clone());
+            Ok(Written::Stored)
+        }
+        Write::Contradiction(head) => {
+            witnessed::contradicted(writing, head).await?;
+            Ok(Written::Stored)
+        }
     }
 }

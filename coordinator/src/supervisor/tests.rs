@@ -34,7 +34,8 @@ impl World {
         let store = Store::open(&url).await.unwrap();
         let (uplink, from_gateway) = mpsc::channel(64);
         let (to_gateway, downlink) = mpsc::channel(64);
-        let (clock, roster, post) = (Clock::start(), Roster::new(), Post::new(to_gateway));
+        let (clock, post) = (Clock::start(), Post::new(to_gateway));
+        let roster = Roster::new(BTreeSet::new());
         let hub = Context::<Hub>::new();
         let around = Surroundings {
             store: store.clone(),

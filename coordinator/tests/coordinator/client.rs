@@ -3,6 +3,7 @@
 use crate::world::API_KEY;
 use awc::http::Method;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// An answer with its JSON.
@@ -47,7 +48,24 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: Option<Vec<u8>>,
 ) -> Reply {
-    let client = awc::Client::builder().timeout(Duration::from_secs(30)).finish();
+    send_from(None, base, method, path, headers, body).await
+}
+
+/// Sends a request from this address of the machine.
+pub(crate) async fn send_from(
+    from: Option<Ipv4Addr>,
+    base: &str,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Vec<u8>>,
+) -> Reply {
+    let mut connector = awc::Connector::new();
+    if let Some(from) = from {
+        connector = connector.local_address(from.into());
+    }
+    let timeout = Duration::from_secs(30);
+    let client = awc::Client::builder().timeout(timeout).connector(connector).finish();
     let mut request = client.request(method, format!("{base}{path}"));
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-api-key")) {
         request = request.insert_header(("X-API-Key", API_KEY));

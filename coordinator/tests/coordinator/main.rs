@@ -10,13 +10,19 @@
 )]
 
 mod accounts;
+mod api_keys;
+mod authorization;
 mod bad_input;
 mod client;
+mod door;
+mod enrolment;
 mod faults;
 mod idempotency;
 mod load;
 mod parties;
 mod requests;
 mod restart;
+mod revocation;
 mod sign;
+mod tls;
 mod world;

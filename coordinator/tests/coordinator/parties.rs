@@ -45,6 +45,8 @@ struct State {
     aux_manners: BTreeMap<PartyId, Manner>,
     invitations: BTreeMap<(PartyId, SessionId), (Intent, BTreeSet<PartyId>)>,
     told: Vec<(PartyId, ToParty)>,
+    /// Whose connections were to be closed, in order.
+    disconnected: Vec<PartyId>,
 }
 
 impl Parties {
@@ -81,6 +83,19 @@ impl Parties {
         .await;
     }
 
+    /// Waits until this party was to be disconnected so many times.
+    pub(crate) async fn disconnected_n(&self, party: PartyId, n: usize) {
+        let mut count = self.1.subscribe();
+        let times = || {
+            let state = self.0.lock().unwrap();
+            state.disconnected.iter().filter(|other| **other == party).count()
+        };
+        while times() < n {
+            count.changed().await.unwrap();
+        }
+        assert_eq!(times(), n);
+    }
+
     pub(crate) fn count(&self, like: impl Fn(PartyId, &ToParty) -> bool) -> usize {
         let state = self.0.lock().unwrap();
         state.told.iter().filter(|(to, message)| like(*to, message)).count()
@@ -92,9 +107,18 @@ impl Parties {
         mut downlink: mpsc::Receiver<Downlink>,
         uplink: mpsc::Sender<Uplink>,
     ) {
-        while let Some(Downlink::Deliver { to, message }) = downlink.recv().await {
-            let answers = self.answer(to, &message);
-            self.0.lock().unwrap().told.push((to, *message));
+        while let Some(message) = downlink.recv().await {
+            let answers = match message {
+                Downlink::Deliver { to, message } => {
+                    let answers = self.answer(to, &message);
+                    self.0.lock().unwrap().told.push((to, *message));
+                    answers
+                }
+                Downlink::Disconnect { party } => {
+                    self.0.lock().unwrap().disconnected.push(party);
+                    vec![Uplink::Offline { party }]
+                }
+            };
             self.1.send_modify(|count| *count += 1);
             for answer in answers {
                 if uplink.send(answer).await.is_err() {

@@ -1,8 +1,8 @@
 use crate::world::World;
 use coordinator::Role;
 use mpc_wire::{
-    AccountId, Epoch, Identity, Intent, IntentKind, PartyId, Payload, PublicKey, RequestId, Scheme,
-    SessionId, SessionRefusal, Threshold, ToCoordinator, ToParty, UnixMillis,
+    AccountId, DerivationPath, Epoch, Identity, Intent, IntentKind, PartyId, Payload, PublicKey,
+    RequestId, Scheme, SessionId, SessionRefusal, Threshold, ToCoordinator, ToParty, UnixMillis,
 };
 use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,7 +35,9 @@ fn intent(world: &World, account: AccountId) -> Intent {
             scheme: Scheme::EcdsaCggmp24,
             threshold: Threshold(2),
             public_key: crate::parties::public_key(account),
+            path: DerivationPath::default(),
             payload: Payload::Digest([5; 32]),
+            authorization: None,
         },
     }
 }

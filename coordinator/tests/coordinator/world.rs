@@ -1,12 +1,17 @@
 //! A coordinator on a database of its own, with scripted parties.
 
-use crate::client::{Reply, send};
+use crate::client::{Reply, send, send_from};
 use crate::parties::Parties;
 use awc::http::Method;
-use coordinator::{Coordinator, CoordinatorConfig, Limits, Role, Store};
+use coordinator::{
+    Admissions, Coordinator, CoordinatorConfig, DoorLimits, DoorStats, EnrolmentSecret, Limits,
+    Networks, Rate, Role, Store,
+};
 use mpc_wire::{AccountId, Identity, PartyId, ToCoordinator, Uplink};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -20,6 +25,12 @@ pub(crate) struct World {
     pub(crate) ids: Vec<PartyId>,
     pub(crate) parties: Parties,
     pub(crate) limits: Limits,
+    /// The coordinator's secret, in hexadecimal digits.
+    pub(crate) secret: String,
+    /// What enrolment tokens are signed with.
+    pub(crate) enrolment: Option<String>,
+    pub(crate) allowed: Networks,
+    pub(crate) trusted_proxies: Networks,
     dir: TempDir,
     running: Option<Running>,
 }
@@ -46,7 +57,18 @@ impl World {
         let ids: Vec<_> = identities.iter().map(Identity::party).collect();
         let parties = Parties::new(identities);
         let dir = tempfile::tempdir().unwrap();
-        let mut world = Self { ids, parties, limits, dir, running: None };
+        let mut world = Self {
+            ids,
+            parties,
+            limits,
+            secret: "5a".repeat(32),
+            enrolment: Some("a secret for enrolment tokens, long enough".into()),
+            allowed: Networks::default(),
+            trusted_proxies: Networks::default(),
+            dir,
+            running: None,
+        };
+        world.limits.door = patient_door();
         world.start().await;
         let store = &world.running.as_ref().unwrap().store;
         for (n, (party, role)) in world.ids.iter().zip(roles).enumerate() {
@@ -67,10 +89,17 @@ impl World {
         let store = Store::open(&self.url()).await.unwrap();
         let (uplink, to_coordinator) = mpsc::channel(CHANNEL);
         let (from_coordinator, downlink) = mpsc::channel(CHANNEL);
+        let api_key = API_KEY.to_owned().try_into().unwrap();
         let config = CoordinatorConfig {
-            listen: ([127, 0, 0, 1], 0).into(),
-            api_key: API_KEY.to_owned().try_into().unwrap(),
+            enrolment: self.enrolment_secret(),
+            allowed: self.allowed.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
             limits: self.limits.clone(),
+            ..CoordinatorConfig::new(
+                ([127, 0, 0, 1], 0).into(),
+                api_key,
+                self.secret.parse().unwrap(),
+            )
         };
         let coordinator =
             coordinator::start(config, store.clone(), to_coordinator, from_coordinator)
@@ -168,6 +197,38 @@ impl World {
         send(&self.running.as_ref().unwrap().base, method, path, headers, body).await
     }
 
+    /// As [`World::request`], from another address of this machine.
+    pub(crate) async fn request_from(
+        &self,
+        from: Ipv4Addr,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Reply {
+        let base = &self.running.as_ref().unwrap().base;
+        send_from(Some(from), base, method, path, headers, body).await
+    }
+
+    /// Who decides about what connects to the gateway.
+    pub(crate) fn admissions(&self) -> Admissions {
+        let store = self.running.as_ref().unwrap().store.clone();
+        Admissions::new(store, self.enrolment_secret())
+    }
+
+    fn enrolment_secret(&self) -> Option<EnrolmentSecret> {
+        self.enrolment.clone().map(|secret| secret.try_into().unwrap())
+    }
+
+    pub(crate) fn door_stats(&self) -> DoorStats {
+        self.running.as_ref().unwrap().coordinator.door_stats()
+    }
+
+    /// Where the database and its companions are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Creates an account and waits until it is active.
     pub(crate) async fn account(&self) -> AccountId {
         let reply = self.post("/api/v1/accounts", &[], &json!({"user_id": "alice"})).await;
@@ -198,4 +259,11 @@ impl World {
     pub(crate) fn url(&self) -> String {
         format!("sqlite://{}?mode=rwc", self.dir.path().join("coordinator.db").display())
     }
+}
+
+/// Tests ask without a pause, all from the same address; those of the door set its limits anew.
+fn patient_door() -> DoorLimits {
+    let unlimited = NonZeroU32::new(1_000_000).unwrap();
+    let rate = Rate { per_second: unlimited, burst: unlimited };
+    DoorLimits { source_rate: rate, key_rate: rate, wrong_of_source: 50, ..DoorLimits::default() }
 }
