@@ -1,22 +1,21 @@
 //! The link actor: the party's one connection to its gateway, made again whenever it is lost.
 
+use crate::dial::GatewayAddress;
 use crate::pending_actor::{FromCoordinator, LinkHandle, LinkUp, PendingActor};
+use crate::standing::{LinkStatus, Pass, Refusal, RefusalReason};
 use crate::supervisor::DeathNotice;
+use crate::vault::Vault;
 use actix::prelude::*;
 use actix_codec::Framed;
-use actix_service::{Service, ServiceExt as _};
-use actix_tls::connect::{ConnectInfo, Connection, Connector as TcpConnector};
-use awc::http::Uri;
+use awc::BoxedSocket;
 use awc::ws::{Codec, Frame, Message as WsMessage};
-use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use mpc_wire::handshake::{Challenge, Hello};
-use mpc_wire::limits::{HANDSHAKE, MAX_FRAME, SILENCE, SUBPROTOCOL, VERSION};
-use mpc_wire::{Canonical, Identity, PartyId, ToCoordinator, ToParty, codec};
+use mpc_wire::limits::{HANDSHAKE, SILENCE, SUBPROTOCOL, VERSION};
+use mpc_wire::{Canonical, ErrorCode, Identity, PartyId, ProvenKey, ToCoordinator, ToParty, codec};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// Messages that wait for the socket. Signing rounds send a few at a time; when this many wait the
@@ -28,15 +27,6 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Longest pause: a party is back within this time (plus the handshake) after its gateway is.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
-
-/// Where the gateway is and what it calls itself.
-#[derive(Debug, Clone)]
-pub(crate) struct GatewayAddress {
-    /// `ws://host:port/path`.
-    pub(crate) url: String,
-    /// The name that the gateway must give in its challenge.
-    pub(crate) server_name: String,
-}
 
 /// Sends a message to the coordinator. Without a connection it is dropped: whatever must not be
 /// lost is sent again by the pending machine when the link is up.
@@ -70,8 +60,8 @@ enum LinkError {
     WrongVersion(u16),
     #[error("unexpected message during the handshake")]
     Handshake,
-    #[error("the gateway refuses: {0}")]
-    Refused(String),
+    #[error("the gateway refuses: {detail}")]
+    Refused { code: ErrorCode, detail: String },
     #[error("the gateway sent something that is not of this protocol: {0}")]
     Codec(#[from] codec::CodecError),
     #[error("the connection failed: {0}")]
@@ -80,15 +70,26 @@ enum LinkError {
     Silent,
     #[error("the gateway closed the connection")]
     Closed,
+    #[error("the party's key was rotated while this connection was being made")]
+    Rotated,
     #[error("the party is shutting down")]
     Stopping,
+}
+
+/// Who the party is to its gateway, and how it stands to it. It outlives any one link.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) label: String,
+    pub(crate) pass: Pass,
+    pub(crate) status: watch::Sender<LinkStatus>,
 }
 
 /// The actor.
 pub(crate) struct Link {
     address: GatewayAddress,
-    label: String,
-    identity: Identity,
+    standing: Standing,
+    /// Has the party's newest key, whenever that was made.
+    vault: Vault,
     pending: Addr<PendingActor>,
     outgoing: Option<mpsc::Sender<ToCoordinator>>,
     backoff: Duration,
@@ -99,15 +100,15 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(
         address: GatewayAddress,
-        label: String,
-        identity: Identity,
+        standing: Standing,
+        vault: Vault,
         pending: Addr<PendingActor>,
         death_notice: DeathNotice,
     ) -> Self {
         Self {
             address,
-            label,
-            identity,
+            standing,
+            vault,
             pending,
             outgoing: None,
             backoff: MIN_BACKOFF,
@@ -121,8 +122,8 @@ impl Link {
         self.outgoing = None;
         let carrier = Carrier {
             address: self.address.clone(),
-            label: self.label.clone(),
-            identity: self.identity.clone(),
+            standing: self.standing.clone(),
+            identity: self.vault.identity(),
             pending: self.pending.clone(),
             link: ctx.address(),
         };
@@ -139,8 +140,41 @@ impl Link {
         }
         let pause = jittered(self.backoff);
         self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
-        tracing::info!(party = %self.identity.party(), %error, ?pause, "link down");
+        self.tell(error, pause);
         ctx.run_later(pause, Self::connect);
+    }
+
+    /// Says how the party stands now. A refusal that only a person can do something about is said
+    /// once, however often it is heard.
+    fn tell(&self, error: &LinkError, pause: Duration) {
+        let party = self.vault.party();
+        let refusal = error.refusal();
+        let status = refusal.clone().map_or(LinkStatus::Down, LinkStatus::Refused);
+        let reason = |status: &LinkStatus| match status {
+            LinkStatus::Refused(refusal) => Some(refusal.reason),
+            LinkStatus::Down | LinkStatus::Up => None,
+        };
+        let is_known = reason(&self.standing.status.borrow()) == reason(&status);
+        match refusal {
+            Some(Refusal { reason, detail }) if !is_known => {
+                let advice = reason.advice();
+                tracing::error!(%party, detail, advice, "not let in: {reason}");
+            }
+            Some(_) => tracing::debug!(%party, ?pause, "still not let in"),
+            None => tracing::info!(%party, %error, ?pause, "link down"),
+        }
+        self.standing.status.send_replace(status);
+    }
+}
+
+impl LinkError {
+    /// What a person must do something about, if that is it.
+    fn refusal(&self) -> Option<Refusal> {
+        let Self::Refused { code, detail } = self else {
+            return None;
+        };
+        let reason = RefusalReason::of(*code)?;
+        Some(Refusal { reason, detail: detail.clone() })
     }
 }
 
@@ -198,25 +232,40 @@ impl Handler<Stop> for Link {
     }
 }
 
-/// The connection's handshake is done.
+/// The connection's handshake is done, with a proof by this key.
 #[derive(Message)]
-#[rtype(result = "()")]
-struct Opened(mpsc::Sender<ToCoordinator>);
+#[rtype(result = "Result<(), Superseded>")]
+struct Opened {
+    outgoing: mpsc::Sender<ToCoordinator>,
+    proven: ProvenKey,
+}
+
+/// The connection has proven a key that is not the party's newest any more.
+struct Superseded;
 
 impl Handler<Opened> for Link {
-    type Result = ();
+    type Result = Result<(), Superseded>;
 
-    fn handle(&mut self, Opened(outgoing): Opened, _: &mut Self::Context) {
-        tracing::info!(party = %self.identity.party(), server = %self.address.server_name, "link up");
+    fn handle(
+        &mut self,
+        Opened { outgoing, proven }: Opened,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        if proven != self.vault.identity().proven_key() {
+            return Err(Superseded);
+        }
+        tracing::info!(party = %self.vault.party(), server = %self.address.server_name, "link up");
         self.outgoing = Some(outgoing);
         self.up_since = Some(Instant::now());
+        self.standing.status.send_replace(LinkStatus::Up);
+        Ok(())
     }
 }
 
 /// One connection, from its start to its end.
 struct Carrier {
     address: GatewayAddress,
-    label: String,
+    standing: Standing,
     identity: Identity,
     pending: Addr<PendingActor>,
     link: Addr<Link>,
@@ -238,9 +287,12 @@ impl Carrier {
         };
         // The link takes messages before the machine hears that it is up, so that nothing which
         // the machine then sends finds the link closed.
-        if self.link.send(Opened(outgoing)).await.is_err()
-            || self.pending.send(LinkUp(self.handle())).await.is_err()
-        {
+        match self.link.send(Opened { outgoing, proven: self.identity.proven_key() }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Superseded)) => return LinkError::Rotated,
+            Err(_) => return LinkError::Stopping,
+        }
+        if self.pending.send(LinkUp(self.handle())).await.is_err() {
             return LinkError::Stopping;
         }
         match self.carry(socket, queue).await {
@@ -255,14 +307,9 @@ impl Carrier {
     }
 
     async fn open(&self) -> Result<Socket, LinkError> {
-        let client = Client::builder().timeout(HANDSHAKE).connector(undelayed()).finish();
-        let (response, mut socket) = client
-            .ws(&self.address.url)
-            .protocols([SUBPROTOCOL])
-            .max_frame_size(MAX_FRAME)
-            .connect()
-            .await
-            .map_err(|error| LinkError::Connect(error.to_string()))?;
+        let dialled = self.address.dial().await;
+        let (response, mut socket) =
+            dialled.map_err(|error| LinkError::Connect(error.to_string()))?;
         let chosen = response.headers().get("sec-websocket-protocol").and_then(|v| v.to_str().ok());
         if chosen != Some(SUBPROTOCOL) {
             return Err(LinkError::Subprotocol(chosen.map(str::to_owned)));
@@ -273,8 +320,12 @@ impl Carrier {
         let proof = self.prove(&challenge)?;
         send(&mut socket, &proof).await?;
         match expect_message(&mut socket).await? {
-            ToParty::Welcome { party, .. } if party == self.identity.party() => Ok(socket),
-            ToParty::Error { detail, .. } => Err(LinkError::Refused(detail)),
+            ToParty::Welcome { party, .. } if party == self.identity.party() => {
+                // Used up, or never needed: it must not lie around.
+                self.standing.pass.forget();
+                Ok(socket)
+            }
+            ToParty::Error { code, detail } => Err(LinkError::Refused { code, detail }),
             ToParty::Welcome { .. }
             | ToParty::Challenge(_)
             | ToParty::Invite { .. }
@@ -282,6 +333,10 @@ impl Carrier {
             | ToParty::Round(_)
             | ToParty::Abort { .. }
             | ToParty::Finished { .. }
+            | ToParty::AuditHead(_)
+            | ToParty::Inquiry(_)
+            | ToParty::Testimony(_)
+            | ToParty::Ban(_)
             | ToParty::SessionRequested { .. } => Err(LinkError::Handshake),
         }
     }
@@ -294,9 +349,10 @@ impl Carrier {
             return Err(LinkError::WrongServer(challenge.server.clone()));
         }
         let party: PartyId = self.identity.party();
-        let hello = Hello { challenge, party, label: &self.label };
+        let (label, token) = (self.standing.label.clone(), self.standing.pass.shown());
+        let hello = Hello { challenge, party, label: &label, token: token.as_ref() };
         let signature = self.identity.sign(&hello.canonical_bytes());
-        Ok(ToCoordinator::Prove { party, label: self.label.clone(), signature })
+        Ok(ToCoordinator::Prove { party, label, token, signature })
     }
 
     /// Carries messages both ways until the connection ends.
@@ -339,25 +395,6 @@ impl Carrier {
             Frame::Text(_) | Frame::Continuation(_) => Err(LinkError::Handshake),
         }
     }
-}
-
-/// Connects with `TCP_NODELAY`: rounds are small messages that go back and forth, and each would
-/// wait some forty milliseconds for the other side's delayed acknowledgement.
-fn undelayed() -> awc::Connector<
-    impl Service<
-        ConnectInfo<Uri>,
-        Response = Connection<Uri, TcpStream>,
-        Error = actix_tls::connect::ConnectError,
-    > + Clone,
-> {
-    let connect =
-        TcpConnector::default().service().map(|connection: Connection<Uri, TcpStream>| {
-            if let Err(error) = connection.io_ref().set_nodelay(true) {
-                tracing::warn!(%error, "rounds over this connection will be slow");
-            }
-            connection
-        });
-    awc::Connector::new().connector(connect)
 }
 
 async fn send(socket: &mut Socket, message: &ToCoordinator) -> Result<(), LinkError> {

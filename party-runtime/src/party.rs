@@ -1,28 +1,46 @@
 //! A party as a whole.
 
+use crate::control::server::ControlSocket;
+pub use crate::control::server::ControlSocketError;
 use crate::cpu::CpuPool;
-use crate::link::GatewayAddress;
-use crate::pending_actor::Caller;
+use crate::dial::{AddressError, GatewayAddress, LinkTls};
+use crate::link::Standing;
+use crate::pending_actor::{Caller, RotateIdentity};
+use crate::policy::LivePolicy;
 use crate::runner::{EngineRunners, Runners};
+use crate::standing::{LinkStatus, Pass};
 use crate::supervisor::{Factory, Stop, Submit, Supervisor};
-use crate::vault::Vault;
+use crate::vault::{RotateIdentityError, Vault};
 use actix::prelude::*;
 use mpc_wire::limits::MAX_LABEL;
-use mpc_wire::{AttemptOutcome, Intent, PartyId, SessionRefusal};
+use mpc_wire::{
+    AttemptOutcome, EnrolmentToken, Intent, PartyId, ProvenKey, SessionRefusal, Transport,
+};
+use std::path::PathBuf;
 use std::rc::Rc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What a party needs to know to run.
 #[derive(Debug, Clone)]
 pub struct PartyConfig {
-    /// The gateway's endpoint: `ws://host:port/path`.
+    /// The gateway's endpoint: `ws://host:port/path`, or `wss://` over TLS.
     pub gateway_url: String,
+    /// How the bytes to it travel.
+    pub transport: Transport<LinkTls>,
     /// The name that the gateway must give; a party refuses another.
     pub server_name: String,
     /// A label for people, at most [`MAX_LABEL`] bytes; may be empty.
     pub label: String,
+    /// Lets the party in if it is not registered. It is shown until the party is welcomed for the
+    /// first time, and forgotten then.
+    pub enrolment_token: Option<EnrolmentToken>,
     /// Where the party's engines run their jobs.
     pub cpu: CpuPool,
+    /// What the party takes part in.
+    pub policy: LivePolicy,
+    /// Where the party listens to its own people: see [`crate::control`]. Without it they can
+    /// neither approve nor refuse.
+    pub control: Option<PathBuf>,
 }
 
 /// Why a party cannot start.
@@ -31,6 +49,12 @@ pub enum StartError {
     /// The label is too long.
     #[error("label of {0} bytes; at most {MAX_LABEL} are allowed")]
     Label(usize),
+    /// The gateway's address cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The control socket cannot be made.
+    #[error(transparent)]
+    Control(#[from] ControlSocketError),
 }
 
 /// Why a session that this party asked for has no outcome.
@@ -47,11 +71,23 @@ pub enum RequestError {
     Restarting,
 }
 
+/// Why the key of a running party was not rotated. It goes on with its old one then.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// The vault refuses.
+    #[error(transparent)]
+    Vault(#[from] RotateIdentityError),
+    /// The party has stopped; whether its vault has a new key shows when it is started again.
+    #[error("the party has stopped")]
+    Stopped,
+}
+
 /// A running party. Its actors live on the arbiter that started it.
 #[derive(Debug, Clone)]
 pub struct Party {
     id: PartyId,
     supervisor: Addr<Supervisor>,
+    status: watch::Receiver<LinkStatus>,
 }
 
 /// A session that the coordinator accepted.
@@ -90,19 +126,42 @@ impl Party {
         vault: Vault,
         runners: Rc<dyn Runners>,
     ) -> Result<Self, StartError> {
-        let PartyConfig { gateway_url: url, server_name, label, cpu: _ } = config;
+        let PartyConfig { gateway_url, transport, server_name, label, .. } = config;
+        let PartyConfig { enrolment_token, policy, control, .. } = config;
         if label.len() > MAX_LABEL {
             return Err(StartError::Label(label.len()));
         }
         let id = vault.party();
-        let gateway = GatewayAddress { url, server_name };
-        let supervisor = Supervisor::new(Factory { vault, runners, gateway, label }).start();
-        Ok(Self { id, supervisor })
+        let gateway = GatewayAddress::new(&gateway_url, transport, server_name)?;
+        let control = control.as_deref().map(ControlSocket::bind).transpose()?;
+        let (told, status) = watch::channel(LinkStatus::Down);
+        let standing = Standing { label, pass: Pass::new(enrolment_token), status: told };
+        let factory = Factory { vault, policy, runners, gateway, standing };
+        let supervisor = Supervisor::new(factory, control).start();
+        Ok(Self { id, supervisor, status })
     }
 
     /// The party's id.
     pub fn id(&self) -> PartyId {
         self.id
+    }
+
+    /// How the party stands to its gateway, and every change of that.
+    pub fn status(&self) -> watch::Receiver<LinkStatus> {
+        self.status.clone()
+    }
+
+    /// Gives the party a new key, which the present one vouches for. The new key is durable before
+    /// this returns; the party reconnects with it at once, and what it joins from here on is signed
+    /// with it. Attempts under way may end, or fail with the connection and be tried again.
+    ///
+    /// Every backup from before holds the old key only: make a new one.
+    ///
+    /// # Errors
+    /// [`RotateError`]; the party goes on with its old key then.
+    pub async fn rotate_identity(&self) -> Result<ProvenKey, RotateError> {
+        let rotated = self.supervisor.send(RotateIdentity).await;
+        Ok(rotated.map_err(|_| RotateError::Stopped)??)
     }
 
     /// Asks the coordinator for a session. The intent is stored before the request leaves, so it

@@ -1,8 +1,24 @@
 //! The pending actor: a thin shell around [`mpc_pending::Pending`]. It decodes, calls the machine
 //! and performs its effects in their order; what must be durable first is stored first.
 
+mod asking;
+mod hearing;
+mod peers;
+mod rotating;
+
+pub(crate) use asking::Command;
+pub(crate) use hearing::FromCoordinator;
+pub use rotating::NEW_BACKUP_NEEDED;
+pub(crate) use rotating::RotateIdentity;
+
+use crate::audit::{self, Auditor, Witness};
+use crate::bans;
 use crate::link::{Outgoing, Reconnect};
-use crate::policy;
+use crate::peer_keys::{self, PeerKeyFault, PeerKeys};
+use crate::policy::LivePolicy;
+use crate::policy::desk::Desk;
+use crate::policy::gate::{Gate, wall_clock};
+use crate::quarantine::{Quarantine, Restoration};
 use crate::runner::{RunnerCommand, RunnerEnded, RunnerHandle, Runners};
 use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
@@ -10,8 +26,8 @@ use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
 use mpc_pending::{Effect, Event, Launch, Now, Pending, Record};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, DeclineReason, ErrorCode, FailureKind, Intent,
-    SessionId, SessionRefusal, SignedJoin, ToCoordinator, ToParty, UnixMillis,
+    Attempt, AttemptFailure, AttemptOutcome, FailureKind, Intent, Nonce, Objection, PartyId,
+    ProvenKey, SessionId, SessionRefusal, SignedBan, ToCoordinator, UnixMillis,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -23,11 +39,6 @@ const MAILBOX: usize = 1024;
 
 /// How often the machine looks for what has expired. Nothing but forgetting depends on it.
 const TICK: Duration = Duration::from_secs(1);
-
-/// A message from the coordinator.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct FromCoordinator(pub(crate) Box<ToParty>);
 
 /// The link to the gateway is open.
 #[derive(Message)]
@@ -84,6 +95,16 @@ impl Caller {
 /// The actor.
 pub(crate) struct PendingActor {
     vault: Vault,
+    gate: Gate,
+    desk: Desk,
+    /// Whom the party never works with, as its vault has it.
+    banned: BTreeSet<PartyId>,
+    peer_keys: PeerKeys,
+    quarantine: Quarantine,
+    /// The nonces of the questions to which an answer may come.
+    asked: BTreeSet<Nonce>,
+    /// Peers that are being answered.
+    answering: usize,
     machine: Pending,
     joiner: FreshJoiner,
     runners: Rc<dyn Runners>,
@@ -93,15 +114,29 @@ pub(crate) struct PendingActor {
     /// Effects whose turn has not come: everything behind a record that is being stored.
     waiting: VecDeque<Effect>,
     storing: Option<SpawnHandle>,
+    auditor: Auditor,
     started: Instant,
     _death_notice: DeathNotice,
 }
 
 impl PendingActor {
-    pub(crate) fn new(vault: Vault, runners: Rc<dyn Runners>, death_notice: DeathNotice) -> Self {
+    pub(crate) fn new(
+        vault: Vault,
+        policy: LivePolicy,
+        runners: Rc<dyn Runners>,
+        death_notice: DeathNotice,
+    ) -> Self {
+        let quarantine = Quarantine::default();
         Self {
             machine: Pending::new(vault.party()),
-            joiner: FreshJoiner::new(vault.identity().clone()),
+            joiner: FreshJoiner::new(vault.identity()),
+            gate: Gate::new(vault.clone(), policy, quarantine.clone()),
+            quarantine,
+            asked: BTreeSet::new(),
+            answering: 0,
+            desk: Desk::default(),
+            banned: BTreeSet::new(),
+            peer_keys: PeerKeys::default(),
             vault,
             runners,
             running: BTreeMap::new(),
@@ -109,6 +144,7 @@ impl PendingActor {
             link: None,
             waiting: VecDeque::new(),
             storing: None,
+            auditor: Auditor::default(),
             started: Instant::now(),
             _death_notice: death_notice,
         }
@@ -133,29 +169,41 @@ impl PendingActor {
         if self.storing.is_some() {
             return;
         }
-        while let Some(effect) = self.waiting.pop_front() {
-            if matches!(effect, Effect::Persist(_) | Effect::Forget(_)) {
+        while !self.auditor.must_store()
+            && let Some(effect) = self.waiting.pop_front()
+        {
+            if matches!(effect, Effect::Persist(_) | Effect::Forget(_))
+                || self.auditor.journal.concerns(&effect)
+            {
                 self.waiting.push_front(effect);
                 break;
             }
             self.perform(effect, ctx);
         }
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && !self.auditor.must_store() {
             return;
         }
-        let batch = Batch::collect(std::mem::take(&mut self.waiting));
+        let entered = self.auditor.take(&self.waiting);
+        let Batch { records, forgotten, behind } =
+            Batch::collect(std::mem::take(&mut self.waiting));
         let vault = self.vault.clone();
+        let news = self.peer_keys.news(behind.iter().filter_map(|effect| {
+            let Effect::Launch(launch) = effect else { return None };
+            Some(&**launch)
+        }));
         let store = async move {
-            let stored = vault.store_sessions(&batch.records, &batch.forgotten).await;
-            stored.map(|()| batch.behind)
+            peer_keys::store(&vault, &news).await?;
+            audit::store(&vault, &records, &forgotten, entered).await?;
+            Ok((behind, news))
         };
         self.storing = Some(ctx.spawn(store.into_actor(self).map(Self::stored)));
     }
 
-    fn stored(result: Result<Vec<Effect>, VaultError>, actor: &mut Self, ctx: &mut Context<Self>) {
+    fn stored(result: Result<Stored, VaultError>, actor: &mut Self, ctx: &mut Context<Self>) {
         actor.storing = None;
         match result {
-            Ok(effects) => {
+            Ok((effects, news)) => {
+                actor.peer_keys.learn(news);
                 effects.into_iter().for_each(|effect| actor.perform(effect, ctx));
                 actor.perform_waiting(ctx);
             }
@@ -181,11 +229,23 @@ impl PendingActor {
             }
             Effect::Ask(intent) => self.ask(*intent, ctx),
             Effect::SendJoin { session, attempt, join } => {
+                if let Some(head) = self.auditor.show(&self.vault) {
+                    self.send(ToCoordinator::AuditHead(head));
+                }
                 self.send(ToCoordinator::Join { session, attempt, join: *join });
             }
             Effect::SendDecline { session, attempt, reason } => {
                 tracing::info!(%session, %attempt, %reason, "declined");
                 self.send(ToCoordinator::Decline { session, attempt, reason });
+            }
+            Effect::SendAwaitingApproval { session, attempt } => {
+                tracing::info!(%session, %attempt, "waits for a person's approval");
+                self.send(ToCoordinator::AwaitingApproval { session, attempt });
+            }
+            Effect::Object { session, attempt, objection } => {
+                let party = self.vault.party();
+                tracing::warn!(%party, %session, %attempt, %objection, "objected");
+                self.send(ToCoordinator::Objected { session, attempt, objection });
             }
             Effect::Launch(launch) => self.launch(*launch, ctx),
             Effect::Kill { session, attempt } => {
@@ -208,6 +268,7 @@ impl PendingActor {
             }
             Effect::Over(session) => {
                 self.callers.remove(&session);
+                self.desk.over(session, wall_clock());
             }
             Effect::Drop { session, cause } => {
                 tracing::debug!(%session, ?cause, "nothing to do, skipped");
@@ -236,24 +297,13 @@ impl PendingActor {
         ctx.notify(failed(session, attempt, FailureKind::Internal, detail));
     }
 
-    fn ask(&mut self, intent: Intent, ctx: &mut Context<Self>) {
-        let vault = self.vault.clone();
-        let session = intent.session;
-        let judge = async move { policy::judge(&vault, &intent).await };
-        ctx.spawn(judge.into_actor(self).map(move |verdict, actor, ctx| match verdict {
-            Ok(Ok(())) => actor.apply(Event::Approved(session), ctx),
-            Ok(Err(reason)) => actor.apply(Event::Refused { session, reason }, ctx),
-            Err(error @ VaultError::Database(_)) => actor.give_up(&error, ctx),
-            // One unreadable record is no reason to stop the sessions of all others.
-            Err(error) => {
-                tracing::error!(%session, %error, "declined: the account's record cannot be used");
-                actor.apply(Event::Refused { session, reason: DeclineReason::NoShare }, ctx);
-            }
-        }));
-    }
-
     fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
         let (session, attempt) = (launch.plan.session, launch.plan.attempt);
+        // Once more: a start may have waited while a newer key of a member was seen elsewhere.
+        if let Err(fault) = self.peer_keys.check(launch.joins.values()) {
+            self.refuse_to_start(session, attempt, fault, ctx);
+            return;
+        }
         let (party, kind) = (self.vault.party(), launch.intent.kind.name());
         tracing::info!(%party, %session, %attempt, kind, "session started, runner triggered");
         let Some(link) = self.link.clone() else {
@@ -264,6 +314,25 @@ impl PendingActor {
         };
         let runner = self.runners.start(launch, link.outgoing, ctx.address().recipient());
         self.running.insert((session, attempt), runner);
+    }
+
+    fn refuse_to_start(
+        &mut self,
+        session: SessionId,
+        attempt: Attempt,
+        fault: PeerKeyFault,
+        ctx: &mut Context<Self>,
+    ) {
+        tracing::warn!(party = %self.vault.party(), %session, %attempt, %fault, "not started");
+        let kind = match fault {
+            PeerKeyFault::Superseded => {
+                let objection = Objection::SupersededKey;
+                self.send(ToCoordinator::Objected { session, attempt, objection });
+                FailureKind::Transport
+            }
+            PeerKeyFault::Full => FailureKind::Internal,
+        };
+        ctx.notify(failed(session, attempt, kind, "the key of a member is not accepted"));
     }
 
     fn report(&mut self, session: SessionId, attempt: Attempt, outcome: AttemptOutcome) {
@@ -284,51 +353,14 @@ impl PendingActor {
         }
         self.send(ToCoordinator::Outcome { session, attempt, outcome });
     }
+}
 
-    /// Turns a message from outside into an event of the machine.
-    fn event(message: ToParty) -> Result<Option<Event>, &'static str> {
-        Ok(Some(match message {
-            ToParty::Invite { intent, plan } => Event::Invited { intent, plan },
-            ToParty::Started { session, attempt, joins } => {
-                let joins: Result<_, _> = joins.iter().map(SignedJoin::verify).collect();
-                let joins = joins.map_err(|_| "a join whose signature is wrong")?;
-                Event::Started { session, attempt, joins }
-            }
-            ToParty::Round(envelope) => Event::RoundMessage(envelope),
-            ToParty::Abort { session, attempt, .. } => Event::Aborted { session, attempt },
-            ToParty::Finished { session } => Event::Finished(session),
-            ToParty::SessionRequested { .. } => return Ok(None),
-            ToParty::Error { code: ErrorCode::GoingAway, detail } => {
-                tracing::info!(detail, "the gateway goes away");
-                return Ok(None);
-            }
-            ToParty::Error { code, detail } => {
-                tracing::warn!(?code, detail, "the gateway reports an error");
-                return Ok(None);
-            }
-            ToParty::Challenge(_) | ToParty::Welcome { .. } => {
-                return Err("a handshake message on an open connection");
-            }
-        }))
-    }
-
-    fn requested(
-        &mut self,
-        session: SessionId,
-        result: Result<(), SessionRefusal>,
-        ctx: &mut Context<Self>,
-    ) {
-        if let Some(accepted) =
-            self.callers.get_mut(&session).and_then(|caller| caller.accepted.take())
-            && accepted.send(result).is_err()
-        {
-            tracing::debug!(%session, "the caller did not wait for the answer");
-        }
-        if let Err(refusal) = result {
-            tracing::info!(%session, %refusal, "the coordinator refused the session");
-            self.apply(Event::Finished(session), ctx);
-        }
-    }
+/// What the actor begins with, beside its sessions.
+struct OwnRecords {
+    witness: Witness,
+    bans: Vec<SignedBan>,
+    peer_keys: PeerKeys,
+    restoration: Option<Restoration>,
 }
 
 impl Actor for PendingActor {
@@ -337,11 +369,29 @@ impl Actor for PendingActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(TICK, |actor, ctx| actor.apply(Event::Tick, ctx));
+        ctx.run_interval(peers::INQUIRY_PAUSE, |actor, _| actor.inquire());
         let vault = self.vault.clone();
-        let restore = async move { vault.sessions().await };
+        let restore = async move {
+            let own = OwnRecords {
+                witness: Witness::load(vault.database()).await?,
+                bans: bans::own(&vault).await?,
+                peer_keys: PeerKeys::load(&vault).await?,
+                restoration: crate::peers::restoration(&vault).await?,
+            };
+            Ok((own, vault.sessions().await?))
+        };
         // Nothing else is looked at before the stored sessions are back.
-        ctx.wait(restore.into_actor(self).map(|records, actor, ctx| match records {
-            Ok(records) => actor.apply(Event::Restored(records), ctx),
+        ctx.wait(restore.into_actor(self).map(|restored, actor, ctx| match restored {
+            Ok((own, records)) => {
+                let OwnRecords { witness, bans, peer_keys, restoration } = own;
+                actor.banned = bans::banned(&bans);
+                actor.peer_keys = peer_keys;
+                actor.quarantine.set(restoration);
+                actor.auditor.restore(witness, &records);
+                let policy = actor.gate.policy().current();
+                actor.auditor.enter(audit::notes::started(policy.version()));
+                actor.apply(Event::Restored(records), ctx);
+            }
             Err(error) => actor.give_up(&error, ctx),
         }));
     }
@@ -353,28 +403,14 @@ impl Drop for PendingActor {
     }
 }
 
-impl Handler<FromCoordinator> for PendingActor {
-    type Result = ();
-
-    fn handle(&mut self, FromCoordinator(message): FromCoordinator, ctx: &mut Self::Context) {
-        if let ToParty::SessionRequested { session, result, .. } = *message {
-            self.requested(session, result, ctx);
-            return;
-        }
-        match Self::event(*message) {
-            Ok(Some(event)) => self.apply(event, ctx),
-            Ok(None) => {}
-            Err(what) => tracing::warn!(what, "refused a message of the coordinator"),
-        }
-    }
-}
-
 impl Handler<LinkUp> for PendingActor {
     type Result = ();
 
     fn handle(&mut self, LinkUp(link): LinkUp, ctx: &mut Self::Context) {
         self.link = Some(link);
+        self.auditor.reconnected();
         self.apply(Event::Connected, ctx);
+        self.speak_to_peers(ctx);
     }
 }
 
@@ -396,6 +432,9 @@ impl Handler<RunnerEnded> for PendingActor {
         self.apply(Event::RunnerEnded { session, attempt, outcome }, ctx);
     }
 }
+
+/// The effects behind a commit, and the peers' keys that it has made durable.
+type Stored = (Vec<Effect>, BTreeMap<PartyId, ProvenKey>);
 
 /// What is stored at once, and the effects behind it.
 struct Batch {
@@ -425,6 +464,8 @@ impl Batch {
                 | Effect::Ask(_)
                 | Effect::SendJoin { .. }
                 | Effect::SendDecline { .. }
+                | Effect::SendAwaitingApproval { .. }
+                | Effect::Object { .. }
                 | Effect::Launch(_)
                 | Effect::Kill { .. }
                 | Effect::Deliver { .. }

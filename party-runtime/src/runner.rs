@@ -306,7 +306,7 @@ async fn prepare(vault: Vault, launch: Launch) -> Result<Work, AttemptFailure> {
     let channels = Channels::new(vault.party(), &secret, plan_hash, &joins)
         .map_err(|error: SealError| failure(FailureKind::Transport, error.to_string()))?;
     let task = task(&vault, &intent, &plan).await?;
-    let context = RunContext { identity: vault.identity().clone(), plan_hash, joins };
+    let context = RunContext { identity: vault.identity(), plan_hash, joins };
     let engine = engine(intent.kind.scheme(), task, context).map_err(
         |EngineFailure { kind, guilty, detail }| AttemptFailure { kind, guilty, detail },
     )?;

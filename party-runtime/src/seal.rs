@@ -10,9 +10,10 @@ use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use mpc_pending::{AttemptSecret, Joiner, PreparedJoin};
 use mpc_wire::canonical::CanonicalWriter;
+use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    AttemptPlan, Canonical, Identity, Nonce, PartyId, PlanHash, RoundEnvelope, RoundHeader, Seq,
-    SignedJoin, VerifiedJoin,
+    AttemptPlan, Canonical, Identity, Nonce, PartyId, PlanHash, ProtocolSessionId, RoundEnvelope,
+    RoundHeader, Seq, SignedJoin, Stage, VerifiedJoin,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +39,7 @@ pub enum SealError {
 pub struct Channels {
     me: PartyId,
     own: (KemPrivate, KemPublic),
-    plan_hash: PlanHash,
+    run: ProtocolSessionId,
     peers: BTreeMap<PartyId, Peer>,
 }
 
@@ -54,18 +55,26 @@ struct Peer {
 }
 
 /// What binds a channel to its attempt and direction: the HPKE `info`. Canonical domain
-/// `mpc.v1/channel`: plan hash, sender, recipient.
+/// `mpc.v1/channel`: the attempt's protocol session id under [`CHANNELS`], sender, recipient.
+///
+/// The id is a hash over the plan and every member's join. Members who were started with different
+/// joins, as a lying coordinator and one member who signs two can do, have no channel: what one
+/// seals does not open at the other. If it did, their protocols would run under different ids, and
+/// each would take the other, who is honest, for a cheat.
 struct ChannelInfo {
-    plan_hash: PlanHash,
+    run: ProtocolSessionId,
     from: PartyId,
     to: PartyId,
 }
+
+/// In the place of a stage: channels serve all stages of an attempt, which are numbered from 1.
+const CHANNELS: Stage = Stage(0);
 
 impl Canonical for ChannelInfo {
     const DOMAIN: &'static str = "mpc.v1/channel";
 
     fn write_fields(&self, out: &mut CanonicalWriter) {
-        out.fixed(self.plan_hash.as_bytes()).fixed(self.from.as_bytes()).fixed(self.to.as_bytes());
+        out.fixed(self.run.as_bytes()).fixed(self.from.as_bytes()).fixed(self.to.as_bytes());
     }
 }
 
@@ -91,7 +100,8 @@ impl Channels {
                 Ok((*party, Peer { key, next_seq, outgoing: None, incoming: None }))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { me, own: (private, public), plan_hash, peers })
+        let run = protocol_session_id(CHANNELS, plan_hash, joins);
+        Ok(Self { me, own: (private, public), run, peers })
     }
 
     /// Seals a payload to `to`. The header's sequence number is set here; header and ciphertext
@@ -158,7 +168,7 @@ impl Channels {
     }
 
     fn info(&self, from: PartyId, to: PartyId) -> Vec<u8> {
-        ChannelInfo { plan_hash: self.plan_hash, from, to }.canonical_bytes()
+        ChannelInfo { run: self.run, from, to }.canonical_bytes()
     }
 }
 
@@ -179,10 +189,9 @@ impl FreshJoiner {
     pub fn new(identity: Identity) -> Self {
         Self { identity }
     }
-}
 
-impl Joiner for FreshJoiner {
-    fn join(&mut self, plan: &AttemptPlan) -> PreparedJoin {
+    /// Joins the plan, with a secret half of its own.
+    pub fn prepare(&self, plan: &AttemptPlan) -> PreparedJoin {
         let (private, public) = X25519HkdfSha256::gen_keypair();
         let join = SignedJoin::sign(
             &self.identity,
@@ -191,6 +200,12 @@ impl Joiner for FreshJoiner {
             public.to_bytes().into(),
         );
         PreparedJoin { join, secret: AttemptSecret::new(private.to_bytes().into()) }
+    }
+}
+
+impl Joiner for FreshJoiner {
+    fn join(&mut self, plan: &AttemptPlan) -> PreparedJoin {
+        self.prepare(plan)
     }
 }
 
@@ -277,6 +292,31 @@ mod tests {
             assert_eq!(b.channels.open(envelope), Err(SealError::DoesNotOpen), "{envelope:?}");
         }
         assert_eq!(b.channels.open(&sealed).unwrap(), b"payload", "refusals change nothing");
+    }
+
+    #[test]
+    fn members_who_hold_different_joins_have_no_channel() {
+        let identities = [1, 2, 3].map(|seed| Identity::from_seed(&[seed; 32]));
+        let plan = AttemptPlan {
+            session: SessionId::generate(),
+            intent_hash: IntentHash::new([7; 32]),
+            attempt: Attempt::FIRST,
+            quorum: identities.iter().map(Identity::party).collect(),
+            aux_id: None,
+        };
+        let [a, b, cheat] = identities.map(FreshJoiner::new);
+        let (own, peer) = (a.prepare(&plan), b.prepare(&plan));
+        let channels = |me: &PreparedJoin, cheats: &PreparedJoin| {
+            let joins = [&own, &peer, cheats].map(|prepared| prepared.join.verify().unwrap());
+            let joins = joins.into_iter().map(|join| (join.member(), join)).collect();
+            Channels::new(me.join.member, &me.secret, plan.hash(), &joins).unwrap()
+        };
+        let (one, other) = (cheat.prepare(&plan), cheat.prepare(&plan));
+        let (from, to) = (own.join.member, peer.join.member);
+        let sealed = channels(&own, &one).seal(header(from, to), b"payload").unwrap();
+        let opened = channels(&peer, &other).open(&sealed);
+        assert_eq!(opened, Err(SealError::DoesNotOpen));
+        assert_eq!(channels(&peer, &one).open(&sealed).unwrap(), b"payload");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Keeps a party's actors alive: makes them by a factory, hears of a death through a drop guard,
 //! counts it and answers with fresh actors that begin from the store.
 
-use crate::link::{GatewayAddress, Link};
-use crate::pending_actor::{Caller, PendingActor, Request};
+use crate::control::server::ControlSocket;
+use crate::control::{ControlAnswer, ControlError};
+use crate::dial::GatewayAddress;
+use crate::link::{Link, Standing};
+use crate::pending_actor::{Caller, Command, PendingActor, Request, RotateIdentity};
+use crate::policy::LivePolicy;
 use crate::runner::Runners;
-use crate::vault::Vault;
+use crate::vault::{RotateIdentityError, Vault};
 use actix::prelude::*;
-use mpc_wire::Intent;
+use mpc_wire::{Intent, ProvenKey};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,14 +43,17 @@ impl Drop for DeathNotice {
 /// Makes the party's actors.
 pub(crate) struct Factory {
     pub(crate) vault: Vault,
+    pub(crate) policy: LivePolicy,
     pub(crate) runners: Rc<dyn Runners>,
     pub(crate) gateway: GatewayAddress,
-    pub(crate) label: String,
+    pub(crate) standing: Standing,
 }
 
 /// The supervisor of one party.
 pub(crate) struct Supervisor {
     factory: Factory,
+    /// Until it is served.
+    control: Option<ControlSocket>,
     family: Option<Family>,
     generation: u64,
     deaths: u64,
@@ -59,19 +66,20 @@ struct Family {
 }
 
 impl Supervisor {
-    pub(crate) fn new(factory: Factory) -> Self {
-        Self { factory, family: None, generation: 0, deaths: 0 }
+    pub(crate) fn new(factory: Factory, control: Option<ControlSocket>) -> Self {
+        Self { factory, control, family: None, generation: 0, deaths: 0 }
     }
 
     fn make_family(&mut self, ctx: &mut Context<Self>) {
         self.generation += 1;
         let notice =
             || DeathNotice { supervisor: ctx.address().recipient(), generation: self.generation };
-        let Factory { vault, runners, gateway, label } = &self.factory;
-        let pending = PendingActor::new(vault.clone(), Rc::clone(runners), notice()).start();
-        let identity = vault.identity().clone();
+        let Factory { vault, policy, runners, gateway, standing } = &self.factory;
+        let pending =
+            PendingActor::new(vault.clone(), policy.clone(), Rc::clone(runners), notice()).start();
         let link =
-            Link::new(gateway.clone(), label.clone(), identity, pending.clone(), notice()).start();
+            Link::new(gateway.clone(), standing.clone(), vault.clone(), pending.clone(), notice())
+                .start();
         self.family = Some(Family { pending, link });
     }
 }
@@ -81,6 +89,31 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.make_family(ctx);
+        if let Some(socket) = self.control.take() {
+            let me = ctx.address();
+            // Lives in this actor: it is gone, and its file with it, when the party has stopped.
+            let serve = socket.serve(move |request, person| {
+                let me = me.clone();
+                Box::pin(async move {
+                    let answer = me.send(Command { request, person }).await;
+                    answer.unwrap_or_else(|_| ControlAnswer::refused(ControlError::Restarting))
+                })
+            });
+            ctx.spawn(serve.into_actor(self));
+        }
+    }
+}
+
+impl Handler<Command> for Supervisor {
+    type Result = ResponseFuture<ControlAnswer>;
+
+    fn handle(&mut self, command: Command, _: &mut Self::Context) -> Self::Result {
+        let pending = self.family.as_ref().map(|family| family.pending.clone());
+        Box::pin(async move {
+            let restarting = || ControlAnswer::refused(ControlError::Restarting);
+            let Some(pending) = pending else { return restarting() };
+            pending.send(command).await.unwrap_or_else(|_| restarting())
+        })
     }
 }
 
@@ -124,6 +157,25 @@ impl Handler<Stop> for Supervisor {
             if link.is_err() || pending.is_err() {
                 tracing::debug!("an actor of the party was gone before its stop");
             }
+        })
+    }
+}
+
+impl Handler<RotateIdentity> for Supervisor {
+    type Result = ResponseFuture<Result<ProvenKey, RotateIdentityError>>;
+
+    fn handle(&mut self, _: RotateIdentity, _: &mut Self::Context) -> Self::Result {
+        let pending = self.family.as_ref().map(|family| family.pending.clone());
+        let vault = self.factory.vault.clone();
+        Box::pin(async move {
+            if let Some(pending) = pending
+                && let Ok(rotated) = pending.send(RotateIdentity).await
+            {
+                return rotated;
+            }
+            // The actors are being made again, and take the newest key from the vault. If the one
+            // that was asked has died over it, the party may have two new keys in a row.
+            Ok(vault.rotate_identity().await?.proven_key())
         })
     }
 }

@@ -1,0 +1,127 @@
+//! What parties tell each other apart from sessions: inquiries, testimonies, bans.
+//!
+//! The coordinator carries them and is believed in nothing: each is signed, and an answer names the
+//! fresh nonce of the question. All it can do is to keep them back.
+
+use crate::audit::notes;
+use crate::bans;
+use crate::quarantine::{Heard, Quarantine, Restoration};
+use crate::vault::{Kind, ShareRecord, Vault, VaultError};
+use mpc_wire::limits::MAX_INQUIRY;
+use mpc_wire::{AccountId, Epoch, Inquiry, Nonce, PartyId, SignedBan, Testimony};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reads what the vault says of a restoration.
+pub(crate) async fn restoration(vault: &Vault) -> Result<Option<Restoration>, VaultError> {
+    vault.read_record(Kind::Restoration, "", Epoch(0)).await
+}
+
+/// The questions that a restored party has: one for each so many accounts.
+pub(crate) fn inquiries(vault: &Vault, restoration: &Restoration) -> Vec<Inquiry> {
+    let accounts: Vec<AccountId> = restoration.confined().into_iter().collect();
+    accounts
+        .chunks(MAX_INQUIRY)
+        .map(|some| {
+            let accounts = some.iter().copied().collect();
+            Inquiry::sign(&vault.identity(), Nonce::generate(), accounts)
+        })
+        .collect()
+}
+
+/// Answers another party: the newest epoch of each account of which both are holders by this
+/// party's own records, and the bans that the asker has made. None if the question is not the
+/// asker's own, or there is nothing to say.
+pub(crate) async fn testify(
+    vault: &Vault,
+    inquiry: &Inquiry,
+) -> Result<Option<Testimony>, VaultError> {
+    let me = vault.party();
+    if inquiry.by == me || inquiry.verify().is_err() {
+        return Ok(None);
+    }
+    let mut floors = BTreeMap::new();
+    for account in &inquiry.accounts {
+        let Some(floor) = vault.floor(*account).await? else { continue };
+        // The newest share that is here tells who the holders are.
+        let newest = newest_share(vault, *account, floor).await?;
+        if newest.is_some_and(|share| share.holders.contains(&inquiry.by)) {
+            floors.insert(*account, floor);
+        }
+    }
+    let bans = bans::made_by(vault, inquiry.by).await?;
+    if floors.is_empty() && bans.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Testimony::sign(&vault.identity(), inquiry, floors, bans)))
+}
+
+async fn newest_share(
+    vault: &Vault,
+    account: AccountId,
+    floor: Epoch,
+) -> Result<Option<ShareRecord>, VaultError> {
+    for epoch in (0..=floor.0).rev() {
+        if let Some(share) = vault.share(account, Epoch(epoch)).await? {
+            return Ok(Some(share));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes an answer to one of the questions whose nonces are `asked`. What it changes is durable
+/// when this returns.
+pub(crate) async fn hear(
+    vault: &Vault,
+    quarantine: &Quarantine,
+    asked: &BTreeSet<Nonce>,
+    testimony: &Testimony,
+) -> Result<Heard, VaultError> {
+    let is_answer = testimony.to == vault.party() && asked.contains(&testimony.nonce);
+    if !is_answer || testimony.verify().is_err() {
+        tracing::warn!(by = %testimony.by, "a testimony that answers no question of this party");
+        return Ok(Heard::default());
+    }
+    let _changing = quarantine.change().await;
+    let Some(mut restoration) = quarantine.current() else { return Ok(Heard::default()) };
+    let heard = restoration.hear(testimony);
+    let known = bans::banned(&bans::own(vault).await?);
+    let own = |ban: &&SignedBan| ban.by == vault.party() && !known.contains(&ban.banned);
+    let forgotten: Vec<_> =
+        testimony.bans.iter().filter(own).filter(|ban| ban.verify().is_ok()).collect();
+    if !heard.is_news && forgotten.is_empty() {
+        return Ok(heard);
+    }
+    let mut transaction = vault.begin().await?;
+    transaction.put(Kind::Restoration, "", Epoch(0), &restoration).await?;
+    for (account, newest) in &heard.stale {
+        transaction.raise_floor(*account, *newest).await?;
+        transaction.enter(notes::share_stale(*account, *newest, testimony.by));
+    }
+    for account in &heard.released {
+        transaction.enter(notes::account_released(*account));
+    }
+    for ban in forgotten {
+        bans::put(&mut transaction, ban).await?;
+        transaction.enter(notes::ban_recovered(ban.banned, testimony.by));
+    }
+    transaction.commit().await?;
+    quarantine.set(Some(restoration));
+    Ok(heard)
+}
+
+/// Keeps another party's ban, if it is its own and this party shares an account with it.
+pub(crate) async fn keep_ban(vault: &Vault, ban: &SignedBan) -> Result<(), VaultError> {
+    if ban.by == vault.party() || ban.verify().is_err() {
+        tracing::warn!(by = %ban.by, "a ban that is not signed by who makes it");
+        return Ok(());
+    }
+    if shares_an_account(vault, ban.by).await? && bans::keep(vault, ban).await? {
+        tracing::info!(by = %ban.by, banned = %ban.banned, "a peer's ban is kept");
+    }
+    Ok(())
+}
+
+async fn shares_an_account(vault: &Vault, peer: PartyId) -> Result<bool, VaultError> {
+    let shares = vault.list_records::<ShareRecord>(Kind::Share).await?;
+    Ok(shares.iter().any(|(_, share)| share.holders.contains(&peer)))
+}
