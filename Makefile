@@ -1,8 +1,8 @@
 # The few verbs that people use. `make test` is what the README and the CI call.
 
-.PHONY: test fmt lint unit build
+.PHONY: test fmt lint unit tpm build
 
-test: fmt lint unit
+test: fmt lint unit tpm
 
 # Formatting, as rustfmt.toml says.
 fmt:
@@ -15,6 +15,10 @@ lint:
 # Every test of every crate.
 unit:
 	cargo test --workspace --locked
+
+# Master keys in a TPM, against an emulator; the script says what it needs.
+tpm:
+	tests/tpm.sh
 
 # The binary that images use: slow to build, some 8 % faster at signing, and without the bench and
 # its trusted dealer.

@@ -1,8 +1,18 @@
 //! What the backend API takes and answers, as its clients see it.
 
+mod keys;
+mod parties;
+
+pub use keys::{
+    ApiKey, ApiKeyId, ApiKeyState, ApiKeyText, ApiKeys, NewApiKey, NotAnApiKeyId, Scope,
+};
+pub use parties::{
+    EnrolmentToken, NewEnrolmentToken, NewParty, Parties, Party, PartyRole, PartyState,
+};
+
 use mpc_wire::{
-    AccountId, Attempt, AuxId, Epoch, HashFunction, PartyId, PublicKey, Round, Scheme, SessionId,
-    Stage, Threshold,
+    AccountId, Attempt, AuxId, Epoch, HashFunction, PartyId, PublicKey, RequestId, RequesterName,
+    Round, Scheme, SessionId, Stage, Threshold, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,6 +40,33 @@ pub struct SignRequest {
     /// What the runtime hashes the text with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<HashFunction>,
+    /// The requester's name for its request, which can be used once; needed with an authorization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// The requester's own consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// How many seconds the session may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+impl SignRequest {
+    /// A request that no requester signs.
+    pub fn new(message: String, hash: Option<HashFunction>) -> Self {
+        Self { message, hash, request_id: None, authorization: None, expires_in: None }
+    }
+}
+
+/// A requester's signature under its request: see [`crate::requester`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Authorization {
+    /// By which name the parties know the requester.
+    pub requester: RequesterName,
+    /// When the signature loses its force, in milliseconds since the Unix epoch.
+    pub expires_at: UnixMillis,
+    /// The signature, 128 hexadecimal digits.
+    pub signature: String,
 }
 
 /// Where an account stands.
@@ -54,6 +91,8 @@ pub enum SessionState {
     WaitingForParties,
     /// The parties of an attempt are being asked.
     Joining,
+    /// Persons have yet to approve it.
+    WaitingForApproval,
     /// An attempt runs.
     Running,
     /// It made what it was for.
@@ -70,7 +109,9 @@ impl SessionState {
     /// Whether the session is over.
     pub const fn has_ended(self) -> bool {
         match self {
-            Self::WaitingForParties | Self::Joining | Self::Running => false,
+            Self::WaitingForParties | Self::Joining | Self::WaitingForApproval | Self::Running => {
+                false
+            }
             Self::Completed | Self::Failed | Self::Cancelled | Self::Expired => true,
         }
     }
@@ -97,7 +138,15 @@ macro_rules! display_as_serialized {
     )+};
 }
 
-display_as_serialized!(AccountState, SessionState, AuxState);
+display_as_serialized!(
+    AccountState,
+    SessionState,
+    AuxState,
+    ApiKeyState,
+    Scope,
+    PartyRole,
+    PartyState
+);
 
 /// An account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -209,6 +258,9 @@ pub struct Session {
     /// The attempts that failed.
     #[serde(default)]
     pub past_attempts: Vec<PastAttempt>,
+    /// The parties that do not take part, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declines: Vec<Decline>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -227,6 +279,18 @@ pub struct Session {
     /// How long it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+}
+
+/// A party that does not take part in a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Decline {
+    /// The party.
+    pub party_id: PartyId,
+    /// Its reason's stable name.
+    pub reason: String,
+    /// Its reason, for people.
+    #[serde(default)]
+    pub detail: String,
 }
 
 /// How far an attempt has come.
@@ -270,29 +334,6 @@ pub struct Signature {
 pub struct Accounts {
     /// The accounts.
     pub accounts: Vec<Account>,
-}
-
-/// The registered parties.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Parties {
-    /// The parties.
-    pub parties: Vec<Party>,
-}
-
-/// A registered party.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Party {
-    /// Its id.
-    pub party_id: PartyId,
-    /// Its label; may be empty.
-    #[serde(default)]
-    pub label: String,
-    /// What it is there for.
-    pub role: String,
-    /// Whether it can be reached.
-    pub online: bool,
-    /// When it was registered (RFC 3339).
-    pub registered_at: String,
 }
 
 /// The aux sets.
@@ -339,6 +380,9 @@ pub struct Problem {
     /// The parties concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parties: Vec<PartyId>,
+    /// The parties that did not take part, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declines: Vec<Decline>,
 }
 
 impl fmt::Display for Problem {
@@ -352,7 +396,10 @@ impl fmt::Display for Problem {
             write!(f, "; session {session}")?;
         }
         for party in &self.parties {
-            write!(f, "; party {party}")?;
+            match self.declines.iter().find(|decline| decline.party_id == *party) {
+                Some(decline) => write!(f, "; party {party}: {}", decline.detail)?,
+                None => write!(f, "; party {party}")?,
+            }
         }
         Ok(())
     }

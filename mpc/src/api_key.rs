@@ -1,15 +1,16 @@
 //! Where the API key comes from.
 
 use crate::cli::{ApiKeyArgs, Environment};
+use crate::key_file;
 use crate::secret::Secret;
-use anyhow::{Context, bail, ensure};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// The file of a generated key in the data folder.
 const FILE: &str = "api.key";
+
+/// What that file holds, in errors.
+const WHAT: &str = "API key";
 
 /// An API key, and how people get at it.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct FoundKey {
 /// The key that the arguments give. An empty value is none: compose files pass unset variables so.
 fn given(args: ApiKeyArgs) -> anyhow::Result<Option<FoundKey>> {
     if let Some(file) = args.api_key_file.filter(|file| !file.as_os_str().is_empty()) {
-        let key = read(&file)?;
+        let key = key_file::read(&file, WHAT)?;
         return Ok(Some(FoundKey { key, file: Some(file) }));
     }
     let key = args.api_key.filter(|key| !key.expose().is_empty());
@@ -51,57 +52,20 @@ pub(crate) fn for_node(
         }
         Environment::Development => {
             let file = data.join(FILE);
-            let key = if file.exists() { read_private(&file)? } else { make(&file)? };
+            let key = if file.exists() {
+                key_file::read_private(&file, WHAT)?
+            } else {
+                key_file::make(&file, WHAT)?
+            };
             Ok(FoundKey { key, file: Some(file) })
         }
     }
 }
 
-/// A random key.
-pub(crate) fn generate() -> anyhow::Result<Secret> {
-    let mut bytes = Zeroizing::new([0_u8; 32]);
-    getrandom::fill(bytes.as_mut_slice()).context("the operating system gives no randomness")?;
-    Ok(Secret::new(Zeroizing::new(hex::encode(bytes.as_slice()))))
-}
-
-fn make(file: &Path) -> anyhow::Result<Secret> {
-    let key = generate()?;
-    // Written whole under another name first: a crash half way must not leave half a key.
-    let draft = file.with_extension("key.new");
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut out| out.write_all(key.expose().as_bytes()).and_then(|()| out.sync_all()))
-        .and_then(|()| std::fs::rename(&draft, file))
-        .with_context(|| format!("cannot write the API key to {}", file.display()))?;
-    Ok(key)
-}
-
-fn read_private(file: &Path) -> anyhow::Result<Secret> {
-    let metadata = std::fs::metadata(file)
-        .with_context(|| format!("cannot read the API key in {}", file.display()))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    ensure!(
-        mode & 0o077 == 0,
-        "the API key in {path} has mode {mode:o}; make it 0600: chmod 600 {path}",
-        path = file.display()
-    );
-    read(file)
-}
-
-fn read(file: &Path) -> anyhow::Result<Secret> {
-    let text = std::fs::read_to_string(file)
-        .map(Zeroizing::new)
-        .with_context(|| format!("cannot read the API key in {}", file.display()))?;
-    Ok(Secret::new(Zeroizing::new(text.trim().to_owned())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn none() -> ApiKeyArgs {
         ApiKeyArgs { api_key: None, api_key_file: None }

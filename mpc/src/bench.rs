@@ -1,5 +1,8 @@
 //! `mpc bench`: the whole road compared with the protocol alone.
 
+mod sealing;
+
+use self::sealing::{Carriage, Pair};
 use crate::cli::BenchCommand;
 use crate::own_node::{MadeAccount, OwnNode};
 use crate::signals::Signals;
@@ -29,10 +32,20 @@ struct BenchReport {
     /// Two bare sessions in two threads.
     raw_ms: Quantiles,
     ratio_p50: f64,
+    /// The engine alone with sealed messages, over the same with messages in the clear.
+    sealing: SealingCost,
     /// Key generations on the same parties, without what follows them.
     keygen_ms: FirstSecond,
     /// The canary signatures that follow.
     canary_ms: FirstSecond,
+}
+
+/// The engine's runs in memory, with and without sealing, one after the other in turns.
+#[derive(Debug, Serialize)]
+struct SealingCost {
+    sealed_ms: Quantiles,
+    clear_ms: Quantiles,
+    ratio_p50: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,23 +90,44 @@ async fn measure(own: &OwnNode, count: u32, steps: &Steps) -> anyhow::Result<Ben
     steps.show("dealing a key for the raw protocol");
     let raw = blocking(|| RawSigner::deal([Identity::generate(), Identity::generate()])).await??;
     let raw = Arc::new(raw);
-    steps.done("a key for the raw protocol is dealt");
+    let pair = Arc::new(blocking(Pair::deal).await??);
+    steps.done("keys for the raw protocol and the engine are dealt");
 
     let account = first.account.account_id;
     // One each that does not count: caches and connections are cold.
     http(own, account, 0).await?;
     bare(&raw, 0).await?;
+    engine_run(&pair, 0, Carriage::Sealed).await?;
+    engine_run(&pair, 0, Carriage::Clear).await?;
     let (mut http_times, mut raw_times) = (Histogram::new(DIGITS)?, Histogram::new(DIGITS)?);
+    let (mut sealed_times, mut clear_times) = (Histogram::new(DIGITS)?, Histogram::new(DIGITS)?);
     for number in 1..=count {
-        steps.show(&format!("signature {number} of {count}, through HTTP and raw"));
+        steps.show(&format!("signature {number} of {count}, each way"));
         record(&mut http_times, http(own, account, number).await?)?;
         record(&mut raw_times, bare(&raw, number).await?)?;
+        // Turns change, so that neither is always the one behind the other.
+        let turns = match number % 2 {
+            0 => [Carriage::Sealed, Carriage::Clear],
+            _ => [Carriage::Clear, Carriage::Sealed],
+        };
+        for carriage in turns {
+            let took = engine_run(&pair, number, carriage).await?;
+            record(
+                match carriage {
+                    Carriage::Sealed => &mut sealed_times,
+                    Carriage::Clear => &mut clear_times,
+                },
+                took,
+            )?;
+        }
     }
     let (http_ms, raw_ms) = (Quantiles::of(&http_times), Quantiles::of(&raw_times));
+    let (sealed_ms, clear_ms) = (Quantiles::of(&sealed_times), Quantiles::of(&clear_times));
     Ok(BenchReport {
         scheme,
         count,
-        ratio_p50: (http_ms.p50 / raw_ms.p50 * 1000.0).round() / 1000.0,
+        ratio_p50: ratio(&http_ms, &raw_ms),
+        sealing: SealingCost { ratio_p50: ratio(&sealed_ms, &clear_ms), sealed_ms, clear_ms },
         http_ms,
         raw_ms,
         keygen_ms: FirstSecond::of(&first, &second, |made| made.account.timings_ms.keygen),
@@ -103,7 +137,7 @@ async fn measure(own: &OwnNode, count: u32, steps: &Steps) -> anyhow::Result<Ben
 
 /// One signature through HTTP.
 async fn http(own: &OwnNode, account: AccountId, number: u32) -> anyhow::Result<Duration> {
-    let request = SignRequest { message: hex::encode(digest(number)), hash: None };
+    let request = SignRequest::new(hex::encode(digest(number)), None);
     let began = Instant::now();
     let session = own.client().sign(account, &request).await?;
     let took = began.elapsed();
@@ -115,6 +149,17 @@ async fn http(own: &OwnNode, account: AccountId, number: u32) -> anyhow::Result<
 async fn bare(raw: &Arc<RawSigner>, number: u32) -> anyhow::Result<Duration> {
     let raw = Arc::clone(raw);
     Ok(blocking(move || raw.sign(digest(number))).await??)
+}
+
+/// One signature by two engines in memory.
+async fn engine_run(pair: &Arc<Pair>, number: u32, carriage: Carriage) -> anyhow::Result<Duration> {
+    let pair = Arc::clone(pair);
+    blocking(move || pair.sign(digest(number), carriage)).await?
+}
+
+/// The ratio of two medians, to a thousandth.
+fn ratio(one: &Quantiles, other: &Quantiles) -> f64 {
+    (one.p50 / other.p50 * 1000.0).round() / 1000.0
 }
 
 /// Runs on a thread of its own, since the node's actors live on this one.
@@ -159,13 +204,18 @@ impl FirstSecond {
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, count, http_ms, raw_ms, ratio_p50, keygen_ms, canary_ms } = self;
+        let Self { scheme, count, http_ms, raw_ms, ratio_p50, sealing, keygen_ms, canary_ms } =
+            self;
         writeln!(f, "{count} signatures each way, one at a time, {scheme}; milliseconds")?;
         writeln!(f)?;
         writeln!(f, "               p50      p95      p99      min      max")?;
         writeln!(f, "through HTTP {http_ms}")?;
         writeln!(f, "raw protocol {raw_ms}")?;
         writeln!(f, "ratio of p50 {ratio_p50:8.3}")?;
+        writeln!(f)?;
+        writeln!(f, "sealed run   {}", sealing.sealed_ms)?;
+        writeln!(f, "in the clear {}", sealing.clear_ms)?;
+        writeln!(f, "ratio of p50 {:8.3}", sealing.ratio_p50)?;
         writeln!(f)?;
         writeln!(f, "                first   second account of the same parties")?;
         writeln!(f, "keygen       {keygen_ms}")?;

@@ -1,5 +1,16 @@
 //! Every argument and every environment variable of the command.
 
+use crate::apikey::Lifetime;
+use crate::approvals::ControlCommand;
+use crate::backup::{BackupArgs, RestoreArgs};
+use crate::door::DoorArgs;
+use crate::encryption::{ClientTlsArgs, ListenerTlsArgs};
+use crate::enrolment::{EnrolmentArgs, EnrolmentCommand};
+use crate::inspect::AuditCommand;
+use crate::keys::KeysCommand;
+use crate::master_key::MasterKeyArgs;
+use crate::party::OwnPartyCommand;
+use crate::requesting::{RequesterArgs, RequesterCommand};
 use crate::secret::Secret;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mpc_wire::limits::MAX_PARTIES;
@@ -27,7 +38,7 @@ pub(crate) enum Command {
     /// Makes a 2-of-3 account with a node of its own, signs with it and checks the signature.
     Demo(DemoArgs),
     /// Runs gateway, coordinator and parties in one process.
-    Node(NodeArgs),
+    Node(Box<NodeArgs>),
     /// Makes and shows accounts.
     #[command(subcommand)]
     Account(AccountCommand),
@@ -39,6 +50,18 @@ pub(crate) enum Command {
     /// Shows parties.
     #[command(subcommand)]
     Party(PartyCommand),
+    /// Makes keys of requesters, who sign what they ask for.
+    #[command(subcommand)]
+    Requester(RequesterCommand),
+    /// Makes, lists and revokes keys of the API; needs a key with the scope `admin`.
+    #[command(subcommand)]
+    Apikey(ApikeyCommand),
+    /// Makes a party's vault and looks after its master key.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Shows and checks the audit logs of a node or a party.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Measures.
     #[cfg(feature = "bench")]
     #[command(subcommand)]
@@ -77,13 +100,21 @@ pub(crate) struct NodeArgs {
     #[arg(long, env = "MPC_PARTIES", value_name = "N", value_parser = own_parties)]
     pub(crate) parties: Option<usize>,
     #[command(flatten)]
+    pub(crate) tls: ListenerTlsArgs,
+    #[command(flatten)]
     pub(crate) api_key: ApiKeyArgs,
-    /// The master key of the parties' vaults, 64 hexadecimal digits. Without it each party has a
-    /// key file of its own. Give it by the environment: everybody can read arguments in `ps`.
-    #[arg(long, env = "CRYPTO_MASTER_KEY", hide_env_values = true, value_name = "HEX")]
-    pub(crate) crypto_master_key: Option<Secret>,
-    /// Where the node runs. In `production` the API key must be given; else one is made in the
-    /// data folder if there is none.
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
+    #[command(flatten)]
+    pub(crate) enrolment: EnrolmentArgs,
+    #[command(flatten)]
+    pub(crate) master_key: MasterKeyArgs,
+    /// The parties' policy, a TOML file: who may ask for which signatures. Without it a party of a
+    /// `production` node signs nothing, and one of a `development` node what it is asked for.
+    #[arg(long, env = "MPC_POLICY", value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Where the node runs. In `production` the API key, the coordinator's secret and the master
+    /// keys must be given; else they are made in the data folder if there are none.
     #[arg(long, env = "ENVIRONMENT", value_enum, default_value_t = Environment::Development)]
     pub(crate) environment: Environment,
 }
@@ -110,6 +141,8 @@ pub(crate) struct ClientArgs {
     /// The backend API.
     #[arg(long, env = "MPC_URL", default_value = "http://127.0.0.1:4000")]
     pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) tls: ClientTlsArgs,
     #[command(flatten)]
     pub(crate) api_key: ApiKeyArgs,
     /// How the answer is printed.
@@ -171,6 +204,8 @@ pub(crate) struct SignArgs {
     #[arg(long, value_enum)]
     pub(crate) hash: Option<Hash>,
     #[command(flatten)]
+    pub(crate) requester: RequesterArgs,
+    #[command(flatten)]
     pub(crate) client: ClientArgs,
 }
 
@@ -208,6 +243,68 @@ pub(crate) enum PartyCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Writes a backup that the standard `age` command opens too. The party may run meanwhile.
+    Backup(BackupArgs),
+    /// Makes a party's vault from a backup, in a folder that has none. The party then declines its
+    /// accounts until its peers have confirmed the shares.
+    Restore(RestoreArgs),
+    #[command(flatten)]
+    Enrolment(EnrolmentCommand),
+    #[command(flatten)]
+    Own(OwnPartyCommand),
+    #[command(flatten)]
+    Control(ControlCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApikeyCommand {
+    /// Makes a key and prints it, this once.
+    Create {
+        /// What the key is for, as it stands in the list.
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// What the key may do; give it again for more. None of them implies another.
+        #[arg(long = "scope", value_enum, value_name = "SCOPE", required = true)]
+        scopes: Vec<KeyScope>,
+        /// After which time it no longer works, as in `90d`; without it, never.
+        #[arg(long, value_name = "TIME")]
+        expires_in: Option<Lifetime>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Lists the newest keys, without the keys themselves.
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Revokes a key at once and for ever.
+    Revoke {
+        /// Its id.
+        id: Secret,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// What a key may do, by its name on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyScope {
+    /// Looking at accounts, sessions and parties.
+    Read,
+    /// Making accounts, signing, cancelling.
+    Sign,
+    /// Keys of the API, parties and their enrolment.
+    Admin,
+}
+
+impl From<KeyScope> for mpc::api::Scope {
+    fn from(scope: KeyScope) -> Self {
+        match scope {
+            KeyScope::Read => Self::Read,
+            KeyScope::Sign => Self::Sign,
+            KeyScope::Admin => Self::Admin,
+        }
+    }
 }
 
 #[cfg(feature = "bench")]

@@ -53,7 +53,7 @@ async fn tour(
 
     steps.show("two of three parties sign");
     let began = Instant::now();
-    let request = SignRequest { message: hex::encode(digest), hash: None };
+    let request = SignRequest::new(hex::encode(digest), None);
     let session = own.client().sign(made.account.account_id, &request).await?;
     let sign_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     steps.done(&format!("signed in {sign_ms} ms"));

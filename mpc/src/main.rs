@@ -1,14 +1,27 @@
 //! The command `mpc`.
 
 mod api_key;
+mod apikey;
+mod approvals;
+mod backup;
 #[cfg(feature = "bench")]
 mod bench;
 mod cli;
 mod demo;
+mod door;
+mod encryption;
+mod enrolment;
+mod hardening;
+mod inspect;
+mod key_file;
+mod keys;
 mod logging;
+mod master_key;
 mod operate;
 mod own_node;
+mod party;
 mod report;
+mod requesting;
 mod secret;
 mod serve;
 mod signals;
@@ -17,7 +30,8 @@ mod table;
 mod verify;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, PartyCommand};
+use party::OwnPartyCommand;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -25,12 +39,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            inspect::exit_code(&error)
         }
     }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    hardening::forbid_core_dumps()?;
     logging::start(
         cli.log
             .as_deref()
@@ -40,11 +55,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     actix_rt::System::new().block_on(async {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
-            Command::Node(args) => serve::run(args).await,
+            Command::Node(args) => serve::run(*args).await,
             Command::Account(command) => operate::account(command).await,
             Command::Sign(args) => operate::sign(args).await,
             Command::Session(command) => operate::session(command).await,
-            Command::Party(command) => operate::party(command).await,
+            Command::Party(command) => operate::run_party(command).await,
+            Command::Requester(command) => requesting::run(command),
+            Command::Apikey(command) => apikey::run(command).await,
+            Command::Keys(command) => keys::run(command).await,
+            Command::Audit(command) => inspect::run(command).await,
             #[cfg(feature = "bench")]
             Command::Bench(command) => bench::run(command).await,
         }
@@ -55,12 +74,18 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 /// a line beside the answer.
 fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Node(_) => "info,actix_server=warn,sea_orm_migration=warn",
+        Command::Node(_) | Command::Party(PartyCommand::Own(OwnPartyCommand::Run(_))) => {
+            "info,actix_server=warn,sea_orm_migration=warn"
+        }
         Command::Demo(_)
         | Command::Account(_)
         | Command::Sign(_)
         | Command::Session(_)
-        | Command::Party(_) => "warn",
+        | Command::Party(_)
+        | Command::Keys(_)
+        | Command::Audit(_)
+        | Command::Requester(_)
+        | Command::Apikey(_) => "warn",
         #[cfg(feature = "bench")]
         Command::Bench(_) => "warn",
     }

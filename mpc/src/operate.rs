@@ -1,10 +1,14 @@
 //! `mpc account`, `sign`, `session` and `party`: operators' commands over HTTP.
 
 use crate::api_key;
+use crate::approvals;
+use crate::backup;
 use crate::cli::{AccountCommand, ClientArgs, Output, PartyCommand, SessionCommand, SignArgs};
+use crate::enrolment;
+use crate::party;
 use crate::table::Table;
 use anyhow::bail;
-use mpc::api::{AccountState, NewAccount, SignRequest};
+use mpc::api::{AccountState, NewAccount};
 use mpc::client::Client;
 use serde::Serialize;
 use std::io::Write;
@@ -37,7 +41,8 @@ pub(crate) async fn account(command: AccountCommand) -> anyhow::Result<()> {
 /// Runs `mpc sign`.
 pub(crate) async fn sign(args: SignArgs) -> anyhow::Result<()> {
     let (client, output) = open(args.client)?;
-    let request = SignRequest { message: args.message, hash: args.hash.map(Into::into) };
+    let hash = args.hash.map(Into::into);
+    let request = args.requester.request(&client, args.account, args.message, hash).await?;
     let session = client.sign(args.account, &request).await?;
     print(&session, output)?;
     if session.signature.is_none() {
@@ -54,18 +59,27 @@ pub(crate) async fn session(command: SessionCommand) -> anyhow::Result<()> {
 }
 
 /// Runs `mpc party`.
-pub(crate) async fn party(command: PartyCommand) -> anyhow::Result<()> {
-    let PartyCommand::List { client } = command;
-    let (client, output) = open(client)?;
-    print(&client.parties().await?, output)
+pub(crate) async fn run_party(command: PartyCommand) -> anyhow::Result<()> {
+    match command {
+        PartyCommand::List { client } => {
+            let (client, output) = open(client)?;
+            print(&client.parties().await?, output)
+        }
+        PartyCommand::Backup(args) => backup::backup(args).await,
+        PartyCommand::Restore(args) => backup::restore(args).await,
+        PartyCommand::Enrolment(command) => enrolment::run(command).await,
+        PartyCommand::Own(command) => party::run(command).await,
+        PartyCommand::Control(command) => approvals::run(command),
+    }
 }
 
-fn open(args: ClientArgs) -> anyhow::Result<(Client, Output)> {
+pub(crate) fn open(args: ClientArgs) -> anyhow::Result<(Client, Output)> {
     let key = api_key::for_client(args.api_key)?;
-    Ok((Client::new(&args.url, key.expose())?, args.output))
+    let transport = args.tls.transport(&args.url)?;
+    Ok((Client::new(&args.url, &transport, key.expose())?, args.output))
 }
 
-fn print<T: Table + Serialize>(answer: &T, output: Output) -> anyhow::Result<()> {
+pub(crate) fn print<T: Table + Serialize>(answer: &T, output: Output) -> anyhow::Result<()> {
     let text = match output {
         Output::Table => answer.table(),
         Output::Json => serde_json::to_string_pretty(answer)?,

@@ -1,14 +1,16 @@
 //! A node that a command runs for itself, and what it does with it.
 
-use crate::api_key;
+use crate::door;
+use crate::key_file;
 use crate::steps::Steps;
 use anyhow::{Context, bail};
 use coordinator::ApiKey;
 use mpc::api::{Account, AccountState, AuxSet, AuxState, NewAccount};
 use mpc::client::Client;
-use mpc::node::{DataFolder, Node, NodeConfig, SERVER_NAME};
-use mpc_wire::{Scheme, Threshold};
-use party_runtime::CpuPool;
+use mpc::node::{DataFolder, MasterKey, Node, NodeConfig, SERVER_NAME};
+use mpc_wire::{Scheme, Threshold, Transport};
+use party_runtime::policy::Profile;
+use party_runtime::{CpuPool, LivePolicy};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -60,19 +62,24 @@ impl OwnNode {
         };
         let folder = data.or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let key = api_key::generate()?;
+        let key = key_file::generate()?;
+        let data = DataFolder::open(folder)?;
         let config = NodeConfig {
-            data: DataFolder::open(folder)?,
+            door: door::of_own_node(data.path())?,
+            enrolment: None,
+            data,
             api: any,
             gateway: any,
+            transport: Transport::Loopback,
             server_name: SERVER_NAME.to_owned(),
             api_key: ApiKey::try_from(key.expose().to_string())?,
             parties: PARTIES,
-            master_key: None,
+            master_key: MasterKey::OwnFiles,
+            policy: LivePolicy::of_profile(Profile::Development)?,
             cpu: CpuPool::for_this_machine().context("cannot start the CPU pool")?,
         };
         let node = Node::start(config).await?;
-        let client = Client::new(&format!("http://{}", node.api()), key.expose())?;
+        let client = Client::new(&node.api_url(), &Transport::Loopback, key.expose())?;
         Ok(Self { node, client, temporary })
     }
 

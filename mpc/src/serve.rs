@@ -1,14 +1,17 @@
 //! `mpc node`: gateway, coordinator and parties in one process, until told to end.
 
 use crate::api_key::{self, FoundKey};
-use crate::cli::NodeArgs;
+use crate::cli::{Environment, NodeArgs};
 use crate::signals::Signals;
+use actix_rt::signal::unix::{Signal, SignalKind, signal};
 use anyhow::{Context, bail};
 use coordinator::ApiKey;
-use gateway::CONNECT_PATH;
-use mpc::node::{DataFolder, Node, NodeConfig, SERVER_NAME};
-use party_runtime::{CpuPool, KeySource};
+use mpc::node::{DataFolder, Node, NodeConfig, NodeTls, SERVER_NAME};
+use mpc_wire::Transport;
+use party_runtime::policy::Profile;
+use party_runtime::{CpuPool, LivePolicy};
 use std::io::Write;
+use std::path::Path;
 
 /// Parties of a new data folder: what a 2-of-3 account needs.
 const DEFAULT_PARTIES: usize = 3;
@@ -16,8 +19,14 @@ const DEFAULT_PARTIES: usize = 3;
 /// Runs `mpc node`.
 pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
+    let transport = args.tls.transport()?;
+    let mut renewals = Renewals::catch(&transport).context("cannot catch signals")?;
+    let ca = transport.tls().and_then(|tls| tls.ca.clone());
     let data = DataFolder::open(&args.data)?;
     let found = api_key::for_node(args.api_key, args.environment, data.path())?;
+    let bootstrap = ApiKey::try_from(found.key.expose().to_string())?;
+    let door = args.door.open(args.environment, data.path())?;
+    let enrolment = args.enrolment.open(args.environment, data.path())?;
     let parties = args.parties.unwrap_or_else(|| match data.parties() {
         0 => DEFAULT_PARTIES,
         known => known,
@@ -26,20 +35,28 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         data,
         api: args.api,
         gateway: args.gateway,
+        transport,
         server_name: SERVER_NAME.to_owned(),
-        api_key: ApiKey::try_from(found.key.expose().to_string())?,
+        api_key: bootstrap,
+        door,
+        enrolment,
         parties,
-        // Compose files pass variables that are not set as empty ones.
-        master_key: args
-            .crypto_master_key
-            .filter(|key| !key.expose().is_empty())
-            .map(|key| KeySource::Hex(key.expose().clone())),
+        master_key: args.master_key.for_node(args.environment)?,
+        policy: policy_of(args.policy.as_deref(), args.environment)?,
         cpu: CpuPool::for_this_machine().context("cannot start the threads of the CPU pool")?,
     };
     let node = Node::start(config).await?;
-    std::io::stdout().write_all(greeting(&node, &found).as_bytes())?;
+    std::io::stdout().write_all(greeting(&node, &found, ca.as_deref()).as_bytes())?;
 
-    let signal = signals.next().await;
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            () = renewals.next() => match node.renew_certificate() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(%error, "the old certificate stays"),
+            },
+        }
+    };
     tracing::info!(signal, "stopping");
     tokio::select! {
         () = node.stop() => Ok(()),
@@ -47,9 +64,53 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     }
 }
 
+/// The policy of a node's parties. One that can never be satisfied is told at once.
+pub(crate) fn policy_of(
+    file: Option<&Path>,
+    environment: Environment,
+) -> anyhow::Result<LivePolicy> {
+    let profile = match environment {
+        Environment::Production => Profile::Production,
+        Environment::Development => Profile::Development,
+    };
+    // Compose files pass variables that are not set as empty ones.
+    let policy = match file.filter(|file| !file.as_os_str().is_empty()) {
+        Some(file) => LivePolicy::load(file, profile)?,
+        None => LivePolicy::of_profile(profile)?,
+    };
+    if policy.current().signs_nothing() {
+        tracing::warn!(
+            "the parties sign nothing: their policy asks for a requester's signature and knows no \
+             requester; give one with --policy FILE"
+        );
+    }
+    Ok(policy)
+}
+
+/// SIGHUP, by which operators tell that a certificate was renewed. A node without one leaves it
+/// alone and ends with its terminal.
+struct Renewals(Option<Signal>);
+
+impl Renewals {
+    fn catch(transport: &Transport<NodeTls>) -> std::io::Result<Self> {
+        let caught = transport.tls().map(|_| signal(SignalKind::hangup()));
+        caught.transpose().map(Self)
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => {
+                hangup.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Where the node listens, and what to try.
-fn greeting(node: &Node, found: &FoundKey) -> String {
-    let (api, gateway, parties) = (node.api(), node.gateway(), node.parties().len());
+fn greeting(node: &Node, found: &FoundKey, ca: Option<&Path>) -> String {
+    let (api, gateway, parties) = (node.api_url(), node.gateway_url(), node.parties().len());
+    let trust = ca.map_or_else(String::new, |ca| format!(" --cacert '{}'", ca.display()));
     // An account has three parties unless its request says otherwise.
     let count = if parties == 2 { ", \"parties\": 2" } else { "" };
     let (whence, key) = match &found.file {
@@ -60,11 +121,11 @@ fn greeting(node: &Node, found: &FoundKey) -> String {
         None => ("as given".to_owned(), "$MPC_API_KEY".to_owned()),
     };
     format!(
-        "API      http://{api}  (key {whence})\n\
-         gateway  ws://{gateway}{CONNECT_PATH}\n\
+        "API      {api}  (key {whence})\n\
+         gateway  {gateway}\n\
          parties  {parties}\n\
          \n\
-         try: curl -s http://{api}/api/v1/accounts -H \"X-API-Key: {key}\" \\\n       \
+         try: curl -s{trust} {api}/api/v1/accounts -H \"X-API-Key: {key}\" \\\n       \
          -H 'Content-Type: application/json' -d '{{\"user_id\": \"alice\"{count}}}'\n"
     )
 }

@@ -1,7 +1,11 @@
 //! Answers of the API as tables for people.
 
-use mpc::api::{Account, Accounts, Failure, Parties, Session};
+use mpc::api::{
+    Account, Accounts, ApiKey, ApiKeyText, ApiKeys, EnrolmentToken, Failure, Parties, Party,
+    Session,
+};
 use mpc_wire::PartyId;
+use party_runtime::vault::VaultStatus;
 use std::fmt::Display;
 
 /// What can be shown as a table.
@@ -87,6 +91,12 @@ impl Table for Session {
                 .iter()
                 .map(|past| format!("{}: {}", past.attempt, failure(&past.failure))),
         );
+        fields.all(
+            "declined by",
+            self.declines
+                .iter()
+                .map(|decline| format!("{}: {}", decline.party_id, printable(&decline.detail))),
+        );
         fields.failure(self.failure.as_ref());
         fields.finish()
     }
@@ -94,18 +104,111 @@ impl Table for Session {
 
 impl Table for Parties {
     fn table(&self) -> String {
-        let header = ["PARTY", "LABEL", "ROLE", "ONLINE", "REGISTERED"];
+        let header = ["PARTY", "LABEL", "ROLE", "STATE", "KEY", "ONLINE", "REGISTERED"];
         let rows = self.parties.iter().map(|party| {
             [
                 party.party_id.to_string(),
                 party.label.clone(),
-                party.role.clone(),
-                if party.online { "yes" } else { "no" }.to_owned(),
+                party.role.to_string(),
+                party.state.to_string(),
+                party.key_number.to_string(),
+                yes_or_no(party.online),
                 party.registered_at.clone(),
             ]
         });
         columns(header, rows)
     }
+}
+
+impl Table for Party {
+    fn table(&self) -> String {
+        let mut fields = Fields::default();
+        fields
+            .one("party", self.party_id)
+            .one("label", &self.label)
+            .one("role", self.role)
+            .one("state", self.state)
+            .one("key number", self.key_number)
+            .one("online", yes_or_no(self.online))
+            .one("registered", &self.registered_at)
+            .some("revoked", self.revoked_at.as_ref());
+        fields.finish()
+    }
+}
+
+impl Table for EnrolmentToken {
+    fn table(&self) -> String {
+        let mut fields = Fields::default();
+        fields
+            .one("id", self.token_id)
+            .one("role", self.role)
+            .some("label", self.label.as_ref())
+            .one("expires", &self.expires_at)
+            .one("token", self.token.expose());
+        fields.finish()
+    }
+}
+
+fn yes_or_no(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.to_owned()
+}
+
+impl Table for ApiKeys {
+    fn table(&self) -> String {
+        let header = ["KEY", "NAME", "SCOPES", "STATE", "CREATED", "EXPIRES"];
+        let rows = self.api_keys.iter().map(|key| {
+            [
+                key.id.to_string(),
+                key.name.clone(),
+                scopes(key),
+                key.state.to_string(),
+                key.created_at.clone(),
+                text(key.expires_at.as_ref()),
+            ]
+        });
+        columns(header, rows)
+    }
+}
+
+impl Table for ApiKey {
+    fn table(&self) -> String {
+        let mut fields = Fields::default();
+        fields
+            .one("id", &self.id)
+            .one("name", &self.name)
+            .one("scopes", scopes(self))
+            .one("state", self.state)
+            .one("created", &self.created_at)
+            .some("expires", self.expires_at.as_ref())
+            .some("revoked", self.revoked_at.as_ref())
+            .some("key", self.key.as_ref().map(ApiKeyText::expose));
+        fields.finish()
+    }
+}
+
+impl Table for VaultStatus {
+    fn table(&self) -> String {
+        let mut fields = Fields::default();
+        fields
+            .one("party", self.party)
+            .one("key from", self.provider)
+            .one("key", &self.key_id)
+            .some("rotating from", self.rotating_from.as_ref())
+            .all(
+                "records by key",
+                self.records_by_key.iter().map(|(key, count)| format!("{key}  {count}")),
+            )
+            .all(
+                "records by kind",
+                self.records_by_kind.iter().map(|(kind, count)| format!("{kind}  {count}")),
+            );
+        fields.finish()
+    }
+}
+
+fn scopes(key: &ApiKey) -> String {
+    let scopes: Vec<_> = key.scopes.iter().map(ToString::to_string).collect();
+    scopes.join(",")
 }
 
 fn quorum(account: &Account) -> String {

@@ -1,19 +1,25 @@
 //! Gateway, coordinator and parties over real loopback sockets, each part within a test's reach.
 
-#![allow(clippy::indexing_slicing, reason = "a field that is not there reads as null")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a field that is not there reads as null, and a test fails by panicking"
+)]
 
 use crate::proxy::{Interceptor, Proxy};
 use crate::stub::{Log, StubRunners};
 use awc::{Client, SendClientRequest};
-use coordinator::{ApiKey, Coordinator, CoordinatorConfig, Limits, Role, Store};
+use coordinator::{Admissions, ApiKey, Coordinator, CoordinatorConfig, Role, Store};
 use gateway::{CONNECT_PATH, Gateway, GatewayConfig};
 use k256::ecdsa::SigningKey;
 use mpc::node::StoreRoster;
-use party_runtime::{CpuPool, KeySource, Party, PartyConfig, Vault};
+use mpc_wire::{EnrolmentToken, Transport};
+use party_runtime::policy::Profile;
+use party_runtime::{CpuPool, KeySource, LivePolicy, Party, PartyConfig, Vault};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +29,10 @@ use tokio::sync::mpsc;
 pub const API_KEY: &str = "a test's own API key";
 
 /// What the test gateway calls itself.
-const SERVER_NAME: &str = "test-gateway";
+pub(crate) const SERVER_NAME: &str = "test-gateway";
+
+/// What every test cluster signs its enrolment tokens with.
+pub const ENROLMENT_SECRET: &str = "a test's own secret for enrolment tokens";
 
 /// Longest that anything in a cluster may take: AuxGen on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -46,12 +55,20 @@ pub struct PartySpec {
     pub engine: Engine,
     /// What stands between it and the gateway.
     pub interceptor: Option<Rc<RefCell<dyn Interceptor>>>,
+    /// What it takes part in.
+    pub policy: LivePolicy,
+    /// Where it listens to its own people.
+    pub control: Option<PathBuf>,
+    /// What lets it in, if nobody registers it.
+    pub enrolment_token: Option<EnrolmentToken>,
 }
 
 impl PartySpec {
     /// A party of this role with nothing between it and the gateway.
     pub fn new(role: Role, engine: Engine) -> Self {
-        Self { role, engine, interceptor: None }
+        let policy = LivePolicy::of_profile(Profile::Development).expect("a policy");
+        let (interceptor, control, enrolment_token) = (None, None, None);
+        Self { role, engine, interceptor, policy, control, enrolment_token }
     }
 
     /// The same party behind an interceptor.
@@ -80,10 +97,7 @@ impl Cluster {
         let store = open_store(folder).await?;
         let mut vaults = Vec::new();
         for (number, spec) in specs.iter().enumerate() {
-            let folder = folder.join(format!("party-{}", number + 1));
-            std::fs::create_dir_all(&folder)?;
-            let key = KeySource::File(folder.join("master.key"));
-            let vault = Vault::open(&folder.join("vault.sqlite"), &key).await?;
+            let vault = open_vault(&party_folder(folder, number)).await?;
             store.register_party(vault.party(), spec.role, "").await?;
             vaults.push(vault);
         }
@@ -109,6 +123,20 @@ impl Cluster {
         let store = open_store(folder).await?;
         let (gateway, coordinator) = start_office(&store, addr).await?;
         Ok(Self { store, coordinator, gateway, parties })
+    }
+
+    /// Ends a party and starts it again from its folder, as after a restart of its host.
+    pub async fn restart_party(
+        &mut self,
+        folder: &Path,
+        number: usize,
+        spec: PartySpec,
+    ) -> anyhow::Result<()> {
+        self.parties.remove(number).stop().await;
+        let vault = open_vault(&party_folder(folder, number)).await?;
+        let party = start_party(self.gateway.addr(), vault, spec).await?;
+        self.parties.insert(number, party);
+        Ok(())
     }
 
     /// Waits until `count` parties are online.
@@ -172,6 +200,20 @@ impl Cluster {
         answer(request.send_json(body)).await
     }
 
+    /// `POST path` with a JSON body, without waiting for what comes of it: status and body.
+    pub async fn post_async(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        let url = format!("http://{}{path}", self.coordinator.addr());
+        let request = client().post(url).insert_header(("X-API-Key", API_KEY));
+        answer(request.insert_header(("Prefer", "respond-async")).send_json(body)).await
+    }
+
+    /// `DELETE path`: status and body.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<(u16, Value)> {
+        let url = format!("http://{}{path}", self.coordinator.addr());
+        let request = client().delete(url).insert_header(("X-API-Key", API_KEY));
+        answer(request.send()).await
+    }
+
     /// Stops everything.
     pub async fn stop(self) {
         self.coordinator.stop().await;
@@ -182,12 +224,24 @@ impl Cluster {
     }
 }
 
+/// Where the party at this place among the specs has its data.
+pub fn party_folder(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("party-{}", number + 1))
+}
+
+/// Opens the vault of a party's folder, a new one if there is none.
+pub async fn open_vault(folder: &Path) -> anyhow::Result<Vault> {
+    std::fs::create_dir_all(folder)?;
+    let key = KeySource::File(folder.join("master.key"));
+    Ok(Vault::open_or_create(&folder.join("vault.sqlite"), &key).await?)
+}
+
 async fn open_store(folder: &Path) -> anyhow::Result<Store> {
     let path = folder.join("coordinator.sqlite");
     Ok(Store::open(&format!("sqlite://{}?mode=rwc", path.display())).await?)
 }
 
-fn any_port() -> SocketAddr {
+pub(crate) fn any_port() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
@@ -197,24 +251,36 @@ async fn start_office(
 ) -> anyhow::Result<(Gateway, Coordinator)> {
     let (to_coordinator, from_gateway) = mpsc::channel(1024);
     let (to_gateway, from_coordinator) = mpsc::channel(1024);
-    let roster = Arc::new(StoreRoster(store.clone()));
+    let enrolment = Some(ENROLMENT_SECRET.to_owned().try_into()?);
+    let roster = Arc::new(StoreRoster(Admissions::new(store.clone(), enrolment.clone())));
     let config = GatewayConfig::new(gateway_addr, SERVER_NAME);
     let gateway = gateway::start(config, roster, to_coordinator, from_coordinator).await?;
     let api_key = ApiKey::try_from(API_KEY.to_owned())?;
-    let config = CoordinatorConfig { listen: any_port(), api_key, limits: Limits::default() };
+    let secret = "5a".repeat(32).parse()?;
+    let config =
+        CoordinatorConfig { enrolment, ..CoordinatorConfig::new(any_port(), api_key, secret) };
     let coordinator = coordinator::start(config, store.clone(), from_gateway, to_gateway).await?;
     Ok((gateway, coordinator))
 }
 
-async fn start_party(gateway: SocketAddr, vault: Vault, spec: PartySpec) -> anyhow::Result<Party> {
+/// Starts a party that connects to the gateway at this address.
+pub async fn start_party(
+    gateway: SocketAddr,
+    vault: Vault,
+    spec: PartySpec,
+) -> anyhow::Result<Party> {
     let addr = match spec.interceptor {
         Some(interceptor) => Proxy::start(gateway, interceptor).await?.addr,
         None => gateway,
     };
     let mut config = PartyConfig {
+        transport: Transport::Loopback,
         gateway_url: format!("ws://{addr}{CONNECT_PATH}"),
         server_name: SERVER_NAME.into(),
         label: String::new(),
+        policy: spec.policy,
+        control: spec.control,
+        enrolment_token: spec.enrolment_token,
         cpu: CpuPool::start(std::num::NonZero::<usize>::MIN)?,
     };
     match spec.engine {
@@ -230,7 +296,7 @@ async fn start_party(gateway: SocketAddr, vault: Vault, spec: PartySpec) -> anyh
 }
 
 /// Lets a failing test show what the house logged, as far as `RUST_LOG` asks for it.
-fn log_to_test_output() {
+pub(crate) fn log_to_test_output() {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     // Another test of this binary may have been first.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();

@@ -1,5 +1,5 @@
 //! A proxy between one party and the gateway that sees whole WebSocket messages and can hold,
-//! drop or record them.
+//! drop, alter or record them, and put in others.
 //!
 //! It passes the HTTP upgrade through untouched; after it both sides are frames, which it decodes
 //! and encodes again (a client's frames are masked, a server's are not).
@@ -13,9 +13,13 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 
 /// Longest HTTP head of an upgrade.
 const MAX_HEAD: usize = 16 << 10;
+
+/// Messages that may wait to be put into a connection: more than any test has at once.
+const MAX_INSERTED: usize = 4096;
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +33,23 @@ pub enum Direction {
 /// Sees every binary message and says which messages go on in its place, in that order: itself,
 /// none, or others that it held before.
 pub trait Interceptor {
+    /// A connection begins: through this wire messages can be put into it.
+    fn connected(&mut self, _: Wire) {}
+
     /// Takes a message.
     fn pass(&mut self, direction: Direction, message: Vec<u8>) -> Vec<Vec<u8>>;
+}
+
+/// A hand on one connection.
+#[derive(Debug, Clone)]
+pub struct Wire(mpsc::Sender<(Direction, Vec<u8>)>);
+
+impl Wire {
+    /// Puts in a message that nobody has sent. It is not intercepted. False if the connection has
+    /// ended.
+    pub fn insert(&self, direction: Direction, message: Vec<u8>) -> bool {
+        self.0.try_send((direction, message)).is_ok()
+    }
 }
 
 /// Lets everything pass and keeps a copy.
@@ -87,13 +106,23 @@ async fn carry(
     let as_client = Codec::new().max_size(MAX_FRAME).client_mode();
     let (mut to_party, mut from_party) = Framed::new(party, as_server).split();
     let (mut to_server, mut from_server) = Framed::new(server, as_client).split();
+    let (wire, mut inserted) = mpsc::channel(MAX_INSERTED);
+    interceptor.borrow_mut().connected(Wire(wire));
     loop {
-        let (direction, frame) = tokio::select! {
-            frame = from_party.next() => (Direction::Up, frame),
-            frame = from_server.next() => (Direction::Down, frame),
+        let (direction, messages) = tokio::select! {
+            Some((direction, message)) = inserted.recv() => {
+                (direction, vec![Message::Binary(message.into())])
+            }
+            frame = from_party.next() => {
+                let Some(Ok(frame)) = frame else { return Ok(()) };
+                (Direction::Up, pass(frame, Direction::Up, &interceptor))
+            }
+            frame = from_server.next() => {
+                let Some(Ok(frame)) = frame else { return Ok(()) };
+                (Direction::Down, pass(frame, Direction::Down, &interceptor))
+            }
         };
-        let Some(Ok(frame)) = frame else { return Ok(()) };
-        for message in pass(frame, direction, &interceptor) {
+        for message in messages {
             match direction {
                 Direction::Up => to_server.send(message).await?,
                 Direction::Down => to_party.send(message).await?,

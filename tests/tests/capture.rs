@@ -178,7 +178,7 @@ async fn secrets(folder: &Path, account: AccountId, aux: AuxId) -> Vec<Vec<u8>> 
     for party in ["party-1", "party-2", "party-3"] {
         let folder = folder.join(party);
         let key = KeySource::File(folder.join("master.key"));
-        let vault = Vault::open(&folder.join("vault.sqlite"), &key).await.unwrap();
+        let vault = Vault::open_or_create(&folder.join("vault.sqlite"), &key).await.unwrap();
         let share = vault.share(account, Epoch(1)).await.unwrap().unwrap();
         // Behind one byte of format version stands the engine's MessagePack.
         let share: Share = rmp_serde::from_slice(&share.share.expose()[1..]).unwrap();

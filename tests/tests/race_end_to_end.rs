@@ -14,8 +14,8 @@ use mpc_tests::cluster::{Cluster, Engine, PartySpec};
 use mpc_tests::proxy::{Direction, Interceptor};
 use mpc_tests::stub::{Log, Seen};
 use mpc_wire::{
-    AccountId, Attempt, AttemptOutcome, Epoch, Intent, IntentKind, Payload, PublicKey, RequestId,
-    Scheme, SessionId, Threshold, ToParty, UnixMillis, codec,
+    AccountId, Attempt, AttemptOutcome, DerivationPath, Epoch, Intent, IntentKind, Payload,
+    PublicKey, RequestId, Scheme, SessionId, Threshold, ToParty, UnixMillis, codec,
 };
 use party_runtime::{CpuPool, Party};
 use serde_json::Value;
@@ -98,7 +98,9 @@ impl Account {
                 scheme: Scheme::EcdsaCggmp24,
                 threshold: Threshold(2),
                 public_key: self.public_key.clone(),
+                path: DerivationPath::default(),
                 payload: Payload::Digest(digest),
+                authorization: None,
             },
         }
     }

@@ -64,7 +64,8 @@ impl Demo {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+/// Copies a folder and all that is in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());

@@ -5,8 +5,10 @@ use crate::command::Demo;
 use crate::running::{KEY, RunningNode, node_at};
 use gateway::CONNECT_PATH;
 use mpc::node::SERVER_NAME;
+use mpc_wire::Transport;
 use mpc_wire::limits::MAX_PARTIES;
-use party_runtime::{CpuPool, KeySource, Party, PartyConfig, Vault};
+use party_runtime::policy::Profile;
+use party_runtime::{CpuPool, KeySource, LivePolicy, Party, PartyConfig, Vault};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -52,11 +54,16 @@ fn run_parties(data: PathBuf, gateway: SocketAddr) {
                     break;
                 }
                 let key = KeySource::File(folder.join("master.key"));
-                let vault = Vault::open(&folder.join("vault.sqlite"), &key).await.unwrap();
+                let vault =
+                    Vault::open_or_create(&folder.join("vault.sqlite"), &key).await.unwrap();
                 let config = PartyConfig {
+                    policy: LivePolicy::of_profile(Profile::Development).unwrap(),
+                    control: None,
+                    transport: Transport::Loopback,
                     gateway_url: format!("ws://{gateway}{CONNECT_PATH}"),
                     server_name: SERVER_NAME.to_owned(),
                     label: format!("party-{number}"),
+                    enrolment_token: None,
                     cpu: cpu.clone(),
                 };
                 parties.push(Party::start(config, vault).unwrap());

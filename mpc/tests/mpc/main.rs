@@ -2,16 +2,34 @@
 
 // The attributes tell clippy that what helps the tests is test code too.
 #[cfg(test)]
+mod apikey;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod authorization;
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod coordinator_killed;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod keys_tpm;
+#[cfg(test)]
 mod node;
+#[cfg(test)]
+mod party;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
 mod second_opinion;
+#[cfg(test)]
+mod tampering;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod usage;

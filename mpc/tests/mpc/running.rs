@@ -3,7 +3,7 @@
 use crate::command::{mpc, stdout};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ pub(crate) struct RunningNode {
     child: Child,
     greeting: String,
     url: String,
+    ca: Option<PathBuf>,
 }
 
 impl RunningNode {
@@ -36,8 +37,19 @@ impl RunningNode {
             greeting += &line;
             greeting.push('\n');
         }
-        let url = greeting.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-        Self { url: url.to_owned(), child, greeting }
+        let url = greeting.split_whitespace().find(|word| word.starts_with("http")).unwrap();
+        Self { url: url.to_owned(), child, greeting, ca: None }
+    }
+
+    /// The same node, whose clients trust this authority.
+    pub(crate) fn trusting(mut self, ca: &Path) -> Self {
+        self.ca = Some(ca.to_owned());
+        self
+    }
+
+    /// Where the API is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn greeting(&self) -> &str {
@@ -48,6 +60,7 @@ impl RunningNode {
     pub(crate) fn client(&self, args: &[&str]) -> Command {
         let mut command = mpc(args);
         command.env("MPC_URL", &self.url).env("MPC_API_KEY", KEY);
+        command.envs(self.ca.as_ref().map(|ca| ("MPC_TLS_CA", ca)));
         command
     }
 
@@ -68,6 +81,11 @@ impl RunningNode {
             }
         }
         panic!("the parties do not come online");
+    }
+
+    /// Sends the node a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, &self.child);
     }
 
     /// Ends the node as a power failure would.

@@ -48,9 +48,9 @@ fn a_client_needs_a_key_and_an_address() {
     let text = said(&["party", "list"], FAILED);
     assert!(text.contains("MPC_API_KEY") && text.contains("--api-key-file"), "{text}");
 
-    let mut command = mpc(&["party", "list", "--url", "https://127.0.0.1:4000"]);
+    let mut command = mpc(&["party", "list", "--url", "ftp://127.0.0.1:4000"]);
     let text = failure(command.env("MPC_API_KEY", "some-key-or-other").output().unwrap(), FAILED);
-    assert!(text.contains("http://host:port"), "{text}");
+    assert!(text.contains("https://host:port"), "{text}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Pending {
             Some(cause) => effects.push(Effect::Drop { session, cause }),
             None => facts.starts.push(joins),
         }
-        settle(session, entry, joiner, effects);
+        settle(session, entry, now, joiner, effects);
     }
 
     pub(crate) fn round_message(
@@ -70,7 +70,7 @@ impl Pending {
             if let Some(entry) = self.entries.get_mut(&session)
                 && entry.find_objectionable(header.attempt, Objection::Misrouted)
             {
-                settle(session, entry, joiner, effects);
+                settle(session, entry, now, joiner, effects);
             }
             return;
         }
@@ -86,7 +86,7 @@ impl Pending {
         if entry.is_strange(&header) {
             effects.push(Effect::Drop { session, cause: DropCause::NotAMember });
             entry.find_objectionable(header.attempt, Objection::Misrouted);
-            settle(session, entry, joiner, effects);
+            settle(session, entry, now, joiner, effects);
             return;
         }
         let room = room_in_all.min(MAX_HELD_BYTES.saturating_sub(entry.held_bytes()));
@@ -102,7 +102,7 @@ impl Pending {
             }
         };
         match facts.inbox.take(envelope) {
-            Taken::Held => settle(session, entry, joiner, effects),
+            Taken::Held => settle(session, entry, now, joiner, effects),
             Taken::Repeated => {
                 effects.push(Effect::Drop { session, cause: DropCause::Repeated });
             }

@@ -39,14 +39,14 @@ impl Pending {
             }
             Event::Pondering(session) => {
                 let consent = Consent::Pondered { told: Attempt::default() };
-                self.decided(session, consent, joiner, &mut effects);
+                self.decided(session, consent, now, joiner, &mut effects);
             }
             Event::Approved(session) => {
                 let consent = Consent::Given(StoredConsent::Approved);
-                self.decided(session, consent, joiner, &mut effects);
+                self.decided(session, consent, now, joiner, &mut effects);
             }
             Event::Refused { session, reason } => {
-                self.decided(session, Consent::Refused(reason), joiner, &mut effects);
+                self.decided(session, Consent::Refused(reason), now, joiner, &mut effects);
             }
             Event::Started { session, attempt, joins } => {
                 self.started(session, attempt, joins, now, joiner, &mut effects);
@@ -55,7 +55,7 @@ impl Pending {
                 self.round_message(envelope, now, joiner, &mut effects);
             }
             Event::Unverified { session, attempt, objection } => {
-                self.unverified(session, attempt, objection, joiner, &mut effects);
+                self.unverified(session, attempt, objection, now, joiner, &mut effects);
             }
             Event::RunnerEnded { session, attempt, outcome } => {
                 self.runner_ended(session, attempt, outcome, now, &mut effects);
@@ -118,7 +118,7 @@ impl Pending {
         if !is_invited {
             effects.push(Effect::SendRequest(Box::new(intent)));
         }
-        settle(session, entry, joiner, effects);
+        settle(session, entry, now, joiner, effects);
     }
 
     fn invited(
@@ -169,7 +169,7 @@ impl Pending {
                 effects.push(Effect::Drop { session, cause: DropCause::Repeated });
             }
         }
-        settle(session, entry, joiner, effects);
+        settle(session, entry, now, joiner, effects);
     }
 
     /// Whether a session may be taken up: new or known, its intent alive and its own.
@@ -197,13 +197,14 @@ impl Pending {
         &mut self,
         session: SessionId,
         consent: Consent,
+        now: Now,
         joiner: &mut dyn Joiner,
         effects: &mut Vec<Effect>,
     ) {
         match self.entries.get_mut(&session) {
             Some(entry) if entry.awaits(&consent) => {
                 entry.consent = consent;
-                settle(session, entry, joiner, effects);
+                settle(session, entry, now, joiner, effects);
             }
             Some(_) => effects.push(Effect::Drop { session, cause: DropCause::Repeated }),
             None => effects.push(Effect::Drop { session, cause: DropCause::NoSession }),
@@ -217,6 +218,7 @@ impl Pending {
         session: SessionId,
         attempt: Attempt,
         objection: Objection,
+        now: Now,
         joiner: &mut dyn Joiner,
         effects: &mut Vec<Effect>,
     ) {
@@ -224,7 +226,7 @@ impl Pending {
         if let Some(entry) = self.entries.get_mut(&session)
             && entry.find_objectionable(attempt, objection)
         {
-            settle(session, entry, joiner, effects);
+            settle(session, entry, now, joiner, effects);
         }
     }
 
@@ -329,9 +331,7 @@ impl Pending {
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let is_expired = |entry: &Entry| match &entry.life {
-            Life::Live | Life::Finishing => {
-                entry.purpose.as_ref().is_some_and(|p| p.deadline <= now.monotonic)
-            }
+            Life::Live | Life::Finishing => entry.is_expired(now),
             Life::Orphan { .. } | Life::Over { .. } => false,
         };
         let expired: Vec<_> = self
@@ -377,7 +377,7 @@ impl Pending {
                 let outcome = Box::new(outcome.clone());
                 effects.push(Effect::Report { session, attempt: *attempt, outcome });
             }
-            settle(session, &mut entry, joiner, effects);
+            settle(session, &mut entry, now, joiner, effects);
             self.entries.insert(session, entry);
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::effect::{Effect, Launch};
 use crate::entry::{Consent, Entry, Joining, Life};
+use crate::event::Now;
 use crate::join::Joiner;
 use mpc_wire::{Attempt, Objection, SessionId};
 
@@ -11,6 +12,7 @@ use mpc_wire::{Attempt, Objection, SessionId};
 pub(crate) fn settle(
     session: SessionId,
     entry: &mut Entry,
+    now: Now,
     joiner: &mut dyn Joiner,
     effects: &mut Vec<Effect>,
 ) {
@@ -43,8 +45,12 @@ pub(crate) fn settle(
             effects.push(Effect::SendDecline { session, attempt: newest, reason });
         }
         Consent::Given(_) => {
-            join(session, entry, newest, joiner, effects);
-            launch(session, entry, newest, effects);
+            // Behind the deadline nothing begins any more, even if the tick that ends the session
+            // is still to come.
+            if !entry.is_expired(now) {
+                join(session, entry, newest, joiner, effects);
+                launch(session, entry, newest, effects);
+            }
             deliver(session, entry, newest, effects);
         }
     }

@@ -1,0 +1,195 @@
+//! Checks audit logs: each chain from its first entry on, against the head that its keeper has signed
+//! or sealed, and against the heads of it that others hold.
+//!
+//! It reads only, copies as well as databases that are in use. The chain itself needs no key; with a
+//! party's master key its sealed head is looked at too, and with the coordinator's secret whether the
+//! coordinator's head is signed by the key that comes from it.
+//!
+//! Reading order: this file (what is checked, and how it is found), `database` (what is read),
+//! `chain` (the walk through the entries), `judge` (what follows), `report` (how it is told), `head`
+//! (heads in files).
+
+mod chain;
+mod database;
+mod head;
+mod judge;
+mod report;
+
+pub use head::{HeadFile, KeptHead, NotAHead};
+pub use report::{Finding, LogReport, Problem, Report, Verdict};
+
+use coordinator::CoordinatorSecret;
+use database::{Database, LogKind};
+use mpc_wire::audit::Entry;
+use mpc_wire::{PartyId, SignedHead};
+use party_runtime::KeySource;
+use std::path::{Path, PathBuf};
+
+/// The coordinator's database in a node's data folder.
+const COORDINATOR: &str = "coordinator.sqlite";
+
+/// A party's database in its folder.
+const VAULT: &str = "vault.sqlite";
+
+/// A log to be checked.
+#[derive(Debug, Clone)]
+pub struct LogSource {
+    /// What it is called in the report.
+    pub name: String,
+    /// The SQLite file that holds it.
+    pub database: PathBuf,
+    /// What opens the keeper's own word on it.
+    pub key: Option<LogKey>,
+}
+
+/// What opens a keeper's own word on its log.
+#[derive(Debug, Clone)]
+pub enum LogKey {
+    /// A coordinator's secret.
+    Coordinator(CoordinatorSecret),
+    /// Where a party's master key comes from.
+    Party(KeySource),
+}
+
+/// A head that somebody has kept elsewhere.
+#[derive(Debug, Clone)]
+pub struct WitnessedHead {
+    /// Who kept it, for the report.
+    pub witness: String,
+    /// The log that it is of, by its name, if the witness knows.
+    pub log: Option<String>,
+    /// The head.
+    pub head: SignedHead,
+}
+
+/// Why nothing could be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotCheck {
+    /// The folder holds no log.
+    #[error("no audit log in {0}: give a node's data folder, a party's folder, or --database FILE")]
+    NoLog(PathBuf),
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database cannot be read.
+    #[error("cannot read the database {path}: {source}; to check a copy, copy its -wal file too")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sea_orm::DbErr,
+    },
+    /// The database is neither a coordinator's nor a party's.
+    #[error("{0} is no database of a coordinator or a party, or of a version without audit log")]
+    NotOurs(PathBuf),
+    /// The party's sealed head cannot be read.
+    #[error("cannot open the sealed head of {log}: {source}")]
+    Sealed {
+        /// The log.
+        log: String,
+        /// Why.
+        source: party_runtime::VaultError,
+    },
+}
+
+/// The logs in a node's data folder, or in one party's.
+///
+/// # Errors
+/// [`CannotCheck`] if there is none.
+pub fn logs_in(data: &Path) -> Result<Vec<LogSource>, CannotCheck> {
+    let failed = |source| CannotCheck::File { path: data.to_owned(), source };
+    let mut logs = Vec::new();
+    let mut add = |name: String, database: PathBuf| {
+        if database.exists() {
+            logs.push(LogSource { name, database, key: None });
+        }
+    };
+    add("coordinator".to_owned(), data.join(COORDINATOR));
+    add("party".to_owned(), data.join(VAULT));
+    let mut folders = std::fs::read_dir(data)
+        .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
+        .map_err(failed)?;
+    folders.sort_by_key(std::fs::DirEntry::file_name);
+    for folder in folders {
+        add(folder.file_name().to_string_lossy().into_owned(), folder.path().join(VAULT));
+    }
+    if logs.is_empty() { Err(CannotCheck::NoLog(data.to_owned())) } else { Ok(logs) }
+}
+
+/// Checks the logs against themselves, each other, and what was kept elsewhere.
+///
+/// # Errors
+/// [`CannotCheck`] if one of them cannot be read.
+pub async fn verify(
+    logs: &[LogSource],
+    mut witnessed: Vec<WitnessedHead>,
+) -> Result<Report, CannotCheck> {
+    // What others hold is read first, and the logs after it: in a running node they grow meanwhile,
+    // and a head that is newer than the log that was read would look like a log that was cut.
+    let mut evidence = Vec::new();
+    for log in logs {
+        let held = Database::open(&log.database).await?.heads().await?;
+        witnessed.extend(held.newest.into_iter().map(|head| WitnessedHead {
+            witness: log.name.clone(),
+            log: None,
+            head,
+        }));
+        evidence.push(judge::Evidence {
+            witness: log.name.clone(),
+            heads: held.contradicting,
+            unreadable: held.unreadable,
+        });
+    }
+    let mut read = Vec::new();
+    for log in logs {
+        let database = Database::open(&log.database).await?;
+        read.push(database.read(log, &witnessed).await?);
+    }
+    Ok(judge::judge(read, &witnessed, evidence))
+}
+
+/// The last `count` entries of a log, oldest first; those that cannot be read are left out.
+///
+/// # Errors
+/// [`CannotCheck`] if it cannot be read.
+pub async fn last_entries(log: &LogSource, count: u32) -> Result<Vec<Entry>, CannotCheck> {
+    Database::open(&log.database).await?.last(count).await
+}
+
+/// The newest signed head of a log, for keeping elsewhere: of a coordinator's the one that it has
+/// signed, of a party's one that is signed with the identity in its vault.
+///
+/// # Errors
+/// [`CannotCheck`] if it cannot be had: of a party's without its master key.
+pub async fn signed_head(log: &LogSource) -> Result<Option<KeptHead>, CannotCheck> {
+    let database = Database::open(&log.database).await?;
+    let head = match (database.kind(), &log.key) {
+        (LogKind::Coordinator, _) => database.signed_head().await?,
+        (LogKind::Party, Some(LogKey::Party(key))) => {
+            let sealed = |source| CannotCheck::Sealed { log: log.name.clone(), source };
+            party_runtime::signed_audit_head(database.connection(), key).await.map_err(sealed)?
+        }
+        (LogKind::Party, Some(LogKey::Coordinator(_)) | None) => None,
+    };
+    Ok(head.map(|head| KeptHead::new(log.name.clone(), &head)))
+}
+
+/// Whose log a database holds.
+///
+/// # Errors
+/// [`CannotCheck`] if it cannot be read.
+pub async fn is_party(database: &Path) -> Result<bool, CannotCheck> {
+    Ok(Database::open(database).await?.kind() == LogKind::Party)
+}
+
+/// A log's keeper, by the first digits of its key.
+fn keeper_name(keeper: &PartyId) -> String {
+    let mut digits = keeper.to_string();
+    digits.truncate(16);
+    digits
+}

@@ -1,0 +1,17 @@
+//! Real parties and a coordinator that lies to them: whatever it says, no share of a signature
+//! leaves a party that the others do not agree with, every refusal is typed, nobody is blamed, and
+//! the same parties sign an honest request afterwards.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+// The attributes tell clippy that what helps the tests is test code too.
+#[cfg(test)]
+mod ends;
+#[cfg(test)]
+mod joins;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod sessions;
