@@ -1,6 +1,6 @@
 # The few verbs that people use. `make test` is what the README and the CI call.
 
-.PHONY: test fmt lint unit tpm build
+.PHONY: test fmt lint unit tpm tools build
 
 test: fmt lint unit tpm
 
@@ -13,12 +13,16 @@ lint:
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 
 # Every test of every crate.
-unit:
+unit: tools
 	cargo test --workspace --locked
 
 # Master keys in a TPM, against an emulator; the script says what it needs.
 tpm:
 	tests/tpm.sh
+
+# Other people's commands that tests compare with.
+tools:
+	tests/tools.sh
 
 # The binary that images use: slow to build, some 8 % faster at signing, and without the bench and
 # its trusted dealer.

@@ -94,7 +94,8 @@ pub(crate) enum EnrolmentCommand {
     /// Cancels a token that no party has used.
     CancelToken {
         /// Its id, as it was printed with the token.
-        id: Uuid,
+        // As a secret: who gives the token itself must not see it told again.
+        id: Secret,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -160,6 +161,9 @@ pub(crate) async fn run(command: EnrolmentCommand) -> anyhow::Result<()> {
             Ok(())
         }
         EnrolmentCommand::CancelToken { id, client } => {
+            let id = Uuid::try_parse(id.expose())
+                .ok()
+                .context("not the id of a token: give the one that was printed beside the token")?;
             let (client, output) = open(client)?;
             client.cancel_enrolment_token(id).await?;
             match output {

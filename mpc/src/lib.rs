@@ -8,7 +8,7 @@
 //! The command itself is made of, in reading order: `main`, `cli` (every argument and environment
 //! variable), `encryption`, `logging`, `hardening`, `secret`, `key_file`, `api_key`, `door` and
 //! `signals`; `serve` (`mpc node`); `operate` with `table` (`mpc account`, `sign`, `session`,
-//! `party`), `apikey`, `requesting` and `approvals`; `own_node` with `steps` (a node that a command runs for itself) and what
+//! `party`), `apikey`, `requesting` and `approvals`; `inspect` (`mpc audit`); `own_node` with `steps` (a node that a command runs for itself) and what
 //! stands on it, `demo` with `verify` and `report`, and `bench`.
 
 pub mod api;

@@ -35,6 +35,7 @@ use party::OwnPartyCommand;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    hardening::keep_panics_quiet();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

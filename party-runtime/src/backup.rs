@@ -35,9 +35,9 @@ pub enum BackupError {
     /// The vault cannot be read or made.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// A recipient is none.
-    #[error("`{0}` is no age recipient: give one that begins with age1")]
-    Recipient(String),
+    /// A recipient is none. What was given is not told: it may be the identity that opens backups.
+    #[error("recipient {0} is no age recipient: give one that begins with age1")]
+    Recipient(usize),
     /// There is no recipient.
     #[error("give at least one recipient: who could open the backup otherwise?")]
     NoRecipient,
@@ -71,10 +71,10 @@ impl Recipients {
         if texts.is_empty() {
             return Err(BackupError::NoRecipient);
         }
-        let parse = |text: &String| {
-            text.trim().parse().map_err(|_| BackupError::Recipient(text.chars().take(80).collect()))
+        let parse = |(number, text): (usize, &String)| {
+            text.trim().parse().map_err(|_| BackupError::Recipient(number))
         };
-        texts.iter().map(parse).collect::<Result<_, _>>().map(Self)
+        (1..).zip(texts).map(parse).collect::<Result<_, _>>().map(Self)
     }
 }
 

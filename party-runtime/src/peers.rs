@@ -125,3 +125,7 @@ async fn shares_an_account(vault: &Vault, peer: PartyId) -> Result<bool, VaultEr
     let shares = vault.list_records::<ShareRecord>(Kind::Share).await?;
     Ok(shares.iter().any(|(_, share)| share.holders.contains(&peer)))
 }
+
+#[cfg(test)]
+#[path = "peers/tests.rs"]
+mod tests;

@@ -148,6 +148,9 @@ impl Vault {
     /// [`VaultError::Exists`] if there is one, [`VaultError::Vanished`] if there was one.
     pub async fn create(path: &Path, provider: &dyn KekProvider) -> Result<Self, VaultError> {
         let files = VaultFiles::at(path);
+        if let Some(party) = files.interrupted_restoration() {
+            return Err(VaultError::Interrupted { path: path.to_owned(), party });
+        }
         match files.find() {
             Found::Nothing | Found::Unfinished => {}
             Found::Vault => return Err(VaultError::Exists { path: path.to_owned() }),

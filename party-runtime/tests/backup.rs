@@ -311,3 +311,26 @@ async fn the_standard_age_command_opens_a_backup() {
     let again = age(&["--encrypt", "--recipient", &recipient], &text).unwrap();
     assert!(OpenedBackup::read(&world.identities(), again.as_slice()).is_ok());
 }
+
+#[tokio::test]
+async fn an_interrupted_restoration_becomes_no_other_identity_and_can_begin_again() {
+    let world = World::new().await;
+    let sealed = world.backup().await;
+    let path = world.other();
+    // What a crash leaves: the marker, and a database that is not whole.
+    let marker = path.with_extension("making");
+    std::fs::write(&marker, format!("{}\n", world.vault.party())).unwrap();
+    std::fs::write(&path, b"").unwrap();
+    for result in
+        [Vault::open_or_create(&path, &key('2')).await, Vault::create(&path, &key('2')).await]
+    {
+        assert!(matches!(result, Err(VaultError::Interrupted { .. })), "{result:?}");
+    }
+    let stranger = World::new().await;
+    let error = stranger.restore(&stranger.backup().await, &path).await.err();
+    assert!(matches!(error, Some(BackupError::Vault(VaultError::Exists { .. }))), "{error:?}");
+
+    let restored = world.restore(&sealed, &path).await.unwrap();
+    assert_eq!(restored.party(), world.vault.party());
+    assert!(!marker.exists());
+}

@@ -166,7 +166,8 @@ async fn the_caller_hears_each_partys_reason() {
     }
     let reply = world.sign(account, &[]).await.expect_problem(502, "session_failed");
     let declines = reply.json["declines"].as_array().unwrap();
-    assert_eq!(declines.len(), 2, "{reply:?}");
+    // Without two of the three nothing can be signed; the third may have been asked by then.
+    assert!((2..=3).contains(&declines.len()), "{reply:?}");
     for decline in declines {
         let at = world.ids.iter().position(|id| decline["party_id"] == id.to_string()).unwrap();
         assert_eq!(decline["reason"], json!(reasons[at]));

@@ -246,6 +246,11 @@ impl Entry {
         matches!(self.life, Life::Live | Life::Finishing)
     }
 
+    /// Whether the intent has lost its force.
+    pub(crate) fn is_expired(&self, now: Now) -> bool {
+        self.purpose.as_ref().is_some_and(|purpose| purpose.deadline <= now.monotonic)
+    }
+
     /// Whether this answer to the question for consent is still open. That a person ponders it is
     /// said once.
     pub(crate) fn awaits(&self, answer: &Consent) -> bool {

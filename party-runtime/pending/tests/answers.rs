@@ -53,6 +53,12 @@ fn join(seed: u8, attempt: Attempt, nonce: u8) -> SignedJoin {
     SignedJoin::sign(&identity(seed), plan(attempt).hash(), Nonce::new([nonce; 32]), [4; 32])
 }
 
+fn start(own: u8, peers: u8) -> Event {
+    let joins = [join(ME, FIRST, own), join(PEER, FIRST, peers)];
+    let joins = joins.iter().map(SignedJoin::verify).collect::<Result<Vec<VerifiedJoin>, _>>();
+    Event::Started { session: intent().session, attempt: FIRST, joins: joins.unwrap() }
+}
+
 /// Makes the same joins always.
 struct Fixed;
 
@@ -80,7 +86,11 @@ impl Party {
 
     /// What an event brings about, but for what is stored.
     fn meets(&mut self, event: Event) -> Vec<Effect> {
-        let mut effects = self.0.handle(event, NOW, &mut Fixed);
+        self.meets_at(NOW, event)
+    }
+
+    fn meets_at(&mut self, now: Now, event: Event) -> Vec<Effect> {
+        let mut effects = self.0.handle(event, now, &mut Fixed);
         effects.retain(|effect| {
             if let Effect::Persist(record) = effect {
                 self.1 = Some((**record).clone());
@@ -96,10 +106,7 @@ impl Party {
 
     /// A start with the join of the peer that has this nonce, and with its own.
     fn started(&mut self, own: u8, peers: u8) -> Vec<Effect> {
-        let joins = [join(ME, FIRST, own), join(PEER, FIRST, peers)];
-        let joins = joins.iter().map(SignedJoin::verify).collect::<Result<Vec<VerifiedJoin>, _>>();
-        let (session, attempt) = (intent().session, FIRST);
-        self.meets(Event::Started { session, attempt, joins: joins.unwrap() })
+        self.meets(start(own, peers))
     }
 
     fn round(&mut self, from: u8, to: u8) -> Vec<Effect> {
@@ -203,6 +210,17 @@ fn a_wrong_start_is_objected_to_once_and_the_right_one_launches() {
     }
     assert!(matches!(this.started(9, 7)[..], [Effect::Launch(_)]));
     assert_eq!(answers(&this.started(8, 7)), (vec![DropCause::Repeated], vec![]));
+}
+
+/// The tick that ends the session comes up to a second later: until then nothing begins any more.
+#[test]
+fn a_start_behind_the_deadline_launches_nothing() {
+    let mut this = Party::joined();
+    let left = intent().expires_at.0 - NOW.wall.0;
+    let late = Now { monotonic: NOW.monotonic + left, wall: intent().expires_at };
+    assert!(this.meets_at(late, start(9, 7)).is_empty());
+    assert!(matches!(this.meets_at(late, Event::Tick)[..], [Effect::Over(_)]));
+    assert_eq!(this.0.live(), 0);
 }
 
 /// Before the party has joined it cannot tell: such a start is kept, and judged with the join.

@@ -59,9 +59,15 @@ impl fmt::Display for PolicyVersion {
 /// A text that is no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// A value is wrong; the text shows the line.
-    #[error("{0}")]
-    Toml(#[from] toml::de::Error),
+    /// A value is wrong. The line is named and not shown: what stands there may be a private key in
+    /// the place of a public one.
+    #[error("line {line}: {message}")]
+    Toml {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong in it.
+        message: String,
+    },
     /// More entries than a policy may have.
     #[error("{count} entries of [[{name}]]; at most {at_most} are allowed")]
     TooMany {
@@ -263,9 +269,15 @@ pub(crate) struct Peers {
     pub(crate) refuse: BTreeSet<PartyId>,
 }
 
+fn misread(text: &str, error: &toml::de::Error) -> PolicyError {
+    let at = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    PolicyError::Toml { line, message: error.message().to_owned() }
+}
+
 impl PolicyFile {
     pub(super) fn parse(text: &str) -> Result<Self, PolicyError> {
-        let rules: Self = toml::from_str(text)?;
+        let rules: Self = toml::from_str(text).map_err(|error| misread(text, &error))?;
         let counts = [
             ("requester", rules.requesters.len(), MAX_REQUESTERS),
             ("limit", rules.limits.len(), MAX_LIMITS),

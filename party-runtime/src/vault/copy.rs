@@ -72,6 +72,9 @@ impl Vault {
         let files = VaultFiles::at(path);
         match files.find() {
             Found::Nothing => {}
+            Found::Unfinished if files.interrupted_restoration() == Some(party.to_string()) => {
+                files.discard_unfinished()?;
+            }
             Found::Vault | Found::Unfinished => {
                 return Err(VaultError::Exists { path: path.to_owned() });
             }
@@ -79,7 +82,7 @@ impl Vault {
             Found::Witness(witness) => files.expect_party(&witness, party)?,
         }
         let identity = identity_of(party, &records)?;
-        files.begin_making()?;
+        files.begin_restoring(party)?;
         let db = connect(path).await?;
         Migrator::up(&db, None).await?;
         let NewKey { kek, derivation } = provider.new_key(None)?;

@@ -39,6 +39,16 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// A restoration was interrupted.
+    #[error(
+        "the restoration of party {party} at {path} was interrupted: restore it from the backup again"
+    )]
+    Interrupted {
+        /// The file.
+        path: PathBuf,
+        /// The party's id.
+        party: String,
+    },
     /// The file was written by a version that sealed in another way.
     #[error(
         "the vault has format {found}; this version opens format {expected} only: begin with a new \

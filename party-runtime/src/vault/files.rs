@@ -82,6 +82,33 @@ impl VaultFiles {
         self.protect()
     }
 
+    /// Begins to restore a vault of `party`: as [`VaultFiles::begin_making`], but what is left of it
+    /// after a crash is known for a restoration, and never turned into another identity.
+    pub(super) fn begin_restoring(&self, party: PartyId) -> Result<(), VaultError> {
+        self.begin_making()?;
+        private_file::write(&self.making_file(), format!("{party}\n").as_bytes())
+    }
+
+    /// The party whose restoration was interrupted, as its id's text.
+    pub(super) fn interrupted_restoration(&self) -> Option<String> {
+        let party = std::fs::read_to_string(self.making_file()).ok()?;
+        let party = party.trim();
+        (!party.is_empty()).then(|| party.to_owned())
+    }
+
+    /// Removes what an interrupted restoration has left, so that it can begin again.
+    pub(super) fn discard_unfinished(&self) -> Result<(), VaultError> {
+        let beside = BESIDE.map(|end| PathBuf::from(format!("{}{end}", self.vault.display())));
+        for file in beside.into_iter().chain([self.vault.clone()]) {
+            match std::fs::remove_file(&file) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(VaultError::File { path: file, source }),
+            }
+        }
+        Ok(())
+    }
+
     /// The vault is made.
     pub(super) fn finish_making(&self, party: PartyId) -> Result<(), VaultError> {
         private_file::write(&self.party_file(), format!("{party}\n").as_bytes())?;

@@ -101,7 +101,8 @@ pub fn launches_when_due(world: &World, done: &Done) -> Checked {
         return Ok(());
     }
     let asked = done.acts.iter().any(|act| matches!(act.effect, Effect::Ask(_)));
-    for (session, facts) in world.facts.iter().filter(|(_, facts)| facts.is_live()) {
+    let in_time = |facts: &Facts| facts.is_live() && facts.deadline > world.monotonic;
+    for (session, facts) in world.facts.iter().filter(|(_, facts)| in_time(facts)) {
         let due = |holds, how| Broken::LaunchesWhenDue.unless(holds, *session, how);
         let Some((attempt, plan)) = facts.newest() else { continue };
         match facts.consent {

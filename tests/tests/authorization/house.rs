@@ -128,6 +128,10 @@ impl House {
         db.close().await.unwrap();
     }
 
+    pub(crate) fn party_folder(&self, party: usize) -> PathBuf {
+        party_folder(self.folder.path(), party)
+    }
+
     pub(crate) fn write_policy(&self, party: usize, policy: &str) {
         std::fs::write(policy_file(self.folder.path(), party), policy).unwrap();
     }
