@@ -28,6 +28,7 @@ pub(crate) fn keep_panics_quiet() {
 fn told(panic: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("without a name");
-    let location = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| at.to_string());
+    let location =
+        panic.location().map_or_else(|| "an unknown place".to_owned(), |at| at.to_string());
     format!("error: thread {thread} panicked at {location}; why is not told, it may be secret\n")
 }

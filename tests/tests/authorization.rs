@@ -322,10 +322,11 @@ async fn a_running_party_changes_the_key_of_its_vault() {
     for _ in 0..2 {
         signed(&house.sign(&plain).await);
     }
-    // To the key that it has.
-    assert_eq!(house.decide(0, rotate(new.clone())).await, Err(ControlError::KeyRotation));
+    let path = house.party_folder(0).join("no such file");
+    let nothing = ControlRequest::RotateKey { to: KeyChoice::PassphraseFile { path } };
+    assert_eq!(house.decide(0, nothing).await, Err(ControlError::KeyRotation));
     let vault = house.party_folder(0).join("vault.sqlite");
-    house.stop().await;
+    let _folder = house.stop().await;
     let refused = Vault::open(&vault, &KeySource::ExistingFile(old)).await;
     assert!(matches!(refused, Err(VaultError::WrongKey { .. })), "{refused:?}");
     Vault::open(&vault, &KeySource::ExistingFile(new)).await.unwrap();

@@ -249,8 +249,10 @@ impl House {
         .await
     }
 
-    pub(crate) async fn stop(self) {
+    /// Stops everything; the folder goes when what is returned is dropped.
+    pub(crate) async fn stop(self) -> TempDir {
         self.cluster.stop().await;
+        self.folder
     }
 }
 
