@@ -135,7 +135,8 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         control: Some(folder.path().join(control::SOCKET)),
     };
     let party = Party::start(config, vault.clone()).context("cannot start the party")?;
-    writeln!(std::io::stdout(), "party    {id}\ngateway  {}", args.gateway)?;
+    let greeting = format!("party    {id}\ngateway  {}\n", args.gateway);
+    std::io::stdout().write_all(greeting.as_bytes())?;
 
     let signal = signals.next().await;
     tracing::info!(signal, "stopping");

@@ -2,9 +2,12 @@
 //! and performs its effects in their order; what must be durable first is stored first.
 
 mod asking;
+mod batch;
 mod hearing;
 mod peers;
 mod rotating;
+
+use batch::Batch;
 
 pub(crate) use asking::Command;
 pub(crate) use hearing::FromCoordinator;
@@ -24,7 +27,7 @@ use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
 use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
-use mpc_pending::{Effect, Event, Launch, Now, Pending, Record};
+use mpc_pending::{Effect, Event, Launch, Now, Pending};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, FailureKind, Intent, Nonce, Objection, PartyId,
     ProvenKey, SessionId, SessionRefusal, SignedBan, ToCoordinator, UnixMillis,
@@ -436,49 +439,6 @@ impl Handler<RunnerEnded> for PendingActor {
 /// The effects behind a commit, and the peers' keys that it has made durable.
 type Stored = (Vec<Effect>, BTreeMap<PartyId, ProvenKey>);
 
-/// What is stored at once, and the effects behind it.
-struct Batch {
-    records: Vec<Record>,
-    forgotten: Vec<SessionId>,
-    behind: Vec<Effect>,
-}
-
-impl Batch {
-    /// Of several records of one session only the last is stored: it says all that those before
-    /// it did.
-    fn collect(effects: VecDeque<Effect>) -> Self {
-        let mut records = BTreeMap::new();
-        let mut forgotten = Vec::new();
-        let mut behind = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Persist(record) => {
-                    forgotten.retain(|session| *session != record.intent.session);
-                    records.insert(record.intent.session, *record);
-                }
-                Effect::Forget(session) => {
-                    records.remove(&session);
-                    forgotten.push(session);
-                }
-                Effect::SendRequest(_)
-                | Effect::Ask(_)
-                | Effect::SendJoin { .. }
-                | Effect::SendDecline { .. }
-                | Effect::SendAwaitingApproval { .. }
-                | Effect::Object { .. }
-                | Effect::Launch(_)
-                | Effect::Kill { .. }
-                | Effect::Deliver { .. }
-                | Effect::Refuse(_)
-                | Effect::Report { .. }
-                | Effect::Over(_)
-                | Effect::Drop { .. } => behind.push(effect),
-            }
-        }
-        Self { records: records.into_values().collect(), forgotten, behind }
-    }
-}
-
 /// The end of an attempt whose runner cannot report it.
 fn failed(
     session: SessionId,
@@ -498,53 +458,4 @@ fn kill(runner: &RunnerHandle, session: SessionId) {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mpc_pending::record::{StoredConsent, StoredProgress};
-    use mpc_wire::{IntentKind, RequestId, Scheme};
-
-    fn record(session: SessionId, floor: u32) -> Effect {
-        let intent = Intent {
-            session,
-            request: RequestId::generate(),
-            eligible: BTreeSet::new(),
-            expires_at: UnixMillis(0),
-            kind: IntentKind::Aux { scheme: Scheme::EcdsaCggmp24 },
-        };
-        let (consent, floor) = (StoredConsent::Approved, Attempt(floor));
-        let progress = StoredProgress::Idle;
-        Effect::Persist(Box::new(Record { intent, consent, floor, progress }))
-    }
-
-    fn collect(effects: Vec<Effect>) -> Batch {
-        Batch::collect(effects.into())
-    }
-
-    #[test]
-    fn a_batch_stores_the_last_word_on_each_session_and_keeps_the_rest_in_order() {
-        let (a, b) = (SessionId::generate(), SessionId::generate());
-        let batch = collect(vec![
-            record(a, 1),
-            Effect::Over(a),
-            record(b, 1),
-            record(a, 2),
-            Effect::Over(b),
-        ]);
-        let stored: BTreeMap<_, _> =
-            batch.records.iter().map(|record| (record.intent.session, record.floor)).collect();
-        assert_eq!(stored, BTreeMap::from([(a, Attempt(2)), (b, Attempt(1))]));
-        assert!(matches!(batch.behind[..], [Effect::Over(x), Effect::Over(y)] if x == a && y == b));
-    }
-
-    #[test]
-    fn what_comes_last_decides_whether_a_session_is_stored_or_forgotten() {
-        let a = SessionId::generate();
-        let batch = collect(vec![record(a, 1), Effect::Forget(a)]);
-        assert!(batch.records.is_empty() && batch.forgotten == [a]);
-        let batch = collect(vec![Effect::Forget(a), record(a, 1)]);
-        assert!(batch.records.len() == 1 && batch.forgotten.is_empty());
-    }
 }

@@ -5,8 +5,9 @@
 //! (what parties say, and what must hold of it), [`malicious_coordinator`] and
 //! [`malicious_gateway`] (real parties in bad hands, with data from a [`snapshot`]), [`race`] (the
 //! proofs of the PendingSession machine: a simulated party, the invariants, the model that is
-//! searched exhaustively).
+//! searched exhaustively), [`canary`] (finds secrets in what was written).
 
+pub mod canary;
 pub mod cluster;
 pub mod malicious_coordinator;
 pub mod malicious_gateway;

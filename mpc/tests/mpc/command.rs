@@ -7,6 +7,10 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
+/// A filter that asks the log for all there is, and for more than it gives.
+pub(crate) const EVERYTHING: &str = "trace,manul=trace,manul::session=trace,synedrion=trace,\
+                                     synedrion::protocols=trace,[session]=trace,synedrion::protocols::signing=trace";
+
 /// The command, with none of the environment of whoever runs the tests.
 pub(crate) fn mpc(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpc"));
@@ -34,6 +38,8 @@ pub(crate) fn failure(output: Output, code: i32) -> String {
 pub(crate) struct Demo {
     folder: PathBuf,
     pub(crate) stdout: String,
+    /// Its log at TRACE.
+    pub(crate) log: Vec<u8>,
 }
 
 impl Demo {
@@ -47,8 +53,10 @@ impl Demo {
                 fs::remove_dir_all(&folder).unwrap();
             }
             let data = folder.to_str().unwrap();
-            let output = mpc(&["demo", "--json", "--data", data]).output().unwrap();
-            Self { folder, stdout: stdout(output) }
+            let mut demo = mpc(&["demo", "--json", "--data", data]);
+            let output = demo.env("RUST_LOG", EVERYTHING).output().unwrap();
+            let log = output.stderr.clone();
+            Self { folder, stdout: stdout(output), log }
         })
     }
 

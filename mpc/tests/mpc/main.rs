@@ -8,6 +8,10 @@ mod audit;
 #[cfg(test)]
 mod authorization;
 #[cfg(test)]
+#[allow(unreachable_pub, dead_code, reason = "it is a library's elsewhere")]
+#[path = "../../../tests/src/canary.rs"]
+mod canary;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod command;
@@ -27,6 +31,8 @@ mod party;
 mod running;
 #[cfg(test)]
 mod second_opinion;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]

@@ -25,8 +25,9 @@ impl RunningParty {
         let log = File::options().create(true).append(true).open(log_of(data)).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.next().expect("the party says who it is").unwrap();
-        let id = line.strip_prefix("party    ").unwrap().to_owned();
+        let mut next = || lines.next().expect("the party says who it is").unwrap();
+        let id = next().strip_prefix("party    ").unwrap().to_owned();
+        assert!(next().starts_with("gateway  "));
         (Self(child), id)
     }
 

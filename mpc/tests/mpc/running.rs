@@ -47,6 +47,11 @@ impl RunningNode {
         self
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where the API is.
     pub(crate) fn url(&self) -> &str {
         &self.url
