@@ -125,11 +125,7 @@ fn failure(shown: &mut Shown) {
         threshold: u32,
         secret_share: serde_bytes::ByteArray<32>,
     }
-    let share = Share {
-        owner: [1; 32].into(),
-        threshold: 2,
-        secret_share: BYTES.into(),
-    };
+    let share = Share { owner: [1; 32].into(), threshold: 2, secret_share: BYTES.into() };
     let named = [&[1], rmp_serde::to_vec_named(&share).unwrap().as_slice()].concat();
     let text = [&[1], rmp_serde::to_vec(&hex::encode(BYTES)).unwrap().as_slice()].concat();
     let wrong = [vec![1], BYTES.to_vec(), [&[1], BYTES.as_slice()].concat(), named, text];

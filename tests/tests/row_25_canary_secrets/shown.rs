@@ -21,8 +21,7 @@ pub(crate) struct Shown {
 
 impl Shown {
     pub(crate) fn new() -> Self {
-        let secrets =
-            vec![("bytes".to_owned(), BYTES.to_vec()), ("text".to_owned(), TEXT.into())];
+        let secrets = vec![("bytes".to_owned(), BYTES.to_vec()), ("text".to_owned(), TEXT.into())];
         Self { secrets, texts: Vec::new() }
     }
 
