@@ -55,14 +55,8 @@ impl Relay {
     pub(crate) async fn carry(&self, from: PartyId, word: Word) -> Result<(), StoreError> {
         match word {
             Word::Inquiry(inquiry) => {
-                let mut holders = BTreeSet::new();
-                for account in inquiry.accounts.iter().take(MAX_INQUIRY) {
-                    let account = self.store.account(*account).await?;
-                    let others = account.map(|account| account.holders).unwrap_or_default();
-                    if others.contains(&from) {
-                        holders.extend(others);
-                    }
-                }
+                let accounts = inquiry.accounts.iter().take(MAX_INQUIRY).copied().collect();
+                let holders = self.store.fellow_holders(from, Some(accounts)).await?;
                 self.tell(from, holders, || ToParty::Inquiry(inquiry.clone())).await;
             }
             Word::Testimony(testimony) => {
@@ -70,7 +64,7 @@ impl Relay {
                 self.tell(from, to, || ToParty::Testimony(testimony.clone())).await;
             }
             Word::Ban(ban) => {
-                let fellows = self.store.fellow_holders(from).await?;
+                let fellows = self.store.fellow_holders(from, None).await?;
                 self.tell(from, fellows, || ToParty::Ban(ban.clone())).await;
             }
         }

@@ -185,8 +185,9 @@ pub async fn write(
     let mut text = Zeroizing::new(Vec::<u8>::with_capacity(room));
     serde_json::to_writer(&mut *text, &document)
         .map_err(|error| BackupError::Output(error.into()))?;
-    seal(recipients, &text, output)?;
+    // No secret leaves before the log says so.
     vault.enter(notes::backed_up(summary.records)).await?;
+    seal(recipients, &text, output)?;
     Ok(summary)
 }
 

@@ -42,8 +42,8 @@ pub(crate) async fn testify(
     let mut floors = BTreeMap::new();
     for account in &inquiry.accounts {
         let Some(floor) = vault.floor(*account).await? else { continue };
-        // The newest share that is here tells who the holders are.
-        let newest = newest_share(vault, *account, floor).await?;
+        // What is testified is what is held: the floor is that of the newest share here.
+        let newest = vault.share(*account, floor).await?;
         if newest.is_some_and(|share| share.holders.contains(&inquiry.by)) {
             floors.insert(*account, floor);
         }
@@ -55,46 +55,53 @@ pub(crate) async fn testify(
     Ok(Some(Testimony::sign(&vault.identity(), inquiry, floors, bans)))
 }
 
-async fn newest_share(
-    vault: &Vault,
-    account: AccountId,
-    floor: Epoch,
-) -> Result<Option<ShareRecord>, VaultError> {
-    for epoch in (0..=floor.0).rev() {
-        if let Some(share) = vault.share(account, Epoch(epoch)).await? {
-            return Ok(Some(share));
-        }
+/// An answer to a question of this party, by somebody whose word counts: only [`Answer::check`]
+/// makes one, before anything is read for its sake.
+#[derive(Debug)]
+pub(crate) struct Answer(Testimony);
+
+impl Answer {
+    /// Checks a testimony against the questions whose nonces are `asked`.
+    pub(crate) fn check(
+        me: PartyId,
+        quarantine: &Quarantine,
+        asked: &BTreeSet<Nonce>,
+        testimony: Testimony,
+    ) -> Option<Self> {
+        let is_awaited = testimony.to == me
+            && asked.contains(&testimony.nonce)
+            && quarantine.awaits(testimony.by)
+            && testimony.verify().is_ok();
+        is_awaited.then_some(Self(testimony))
     }
-    Ok(None)
+
+    /// Who answers.
+    pub(crate) fn by(&self) -> PartyId {
+        self.0.by
+    }
 }
 
-/// Takes an answer to one of the questions whose nonces are `asked`. What it changes is durable
-/// when this returns.
+/// Takes an answer. What it changes is durable when this returns; so are the bans of this party
+/// that it had forgotten, which are returned as well.
 pub(crate) async fn hear(
     vault: &Vault,
     quarantine: &Quarantine,
-    asked: &BTreeSet<Nonce>,
-    testimony: &Testimony,
-) -> Result<Heard, VaultError> {
-    let is_answer = testimony.to == vault.party() && asked.contains(&testimony.nonce);
-    if !is_answer || testimony.verify().is_err() {
-        tracing::warn!(by = %testimony.by, "a testimony that answers no question of this party");
-        return Ok(Heard::default());
-    }
+    Answer(testimony): &Answer,
+) -> Result<(Heard, Vec<PartyId>), VaultError> {
     let _changing = quarantine.change().await;
-    let Some(mut restoration) = quarantine.current() else { return Ok(Heard::default()) };
+    let Some(mut restoration) = quarantine.current() else { return Ok(Default::default()) };
     let heard = restoration.hear(testimony);
     let known = bans::banned(&bans::own(vault).await?);
     let own = |ban: &&SignedBan| ban.by == vault.party() && !known.contains(&ban.banned);
     let forgotten: Vec<_> =
         testimony.bans.iter().filter(own).filter(|ban| ban.verify().is_ok()).collect();
     if !heard.is_news && forgotten.is_empty() {
-        return Ok(heard);
+        return Ok((heard, Vec::new()));
     }
+    let recovered = forgotten.iter().map(|ban| ban.banned).collect();
     let mut transaction = vault.begin().await?;
     transaction.put(Kind::Restoration, "", Epoch(0), &restoration).await?;
     for (account, newest) in &heard.stale {
-        transaction.raise_floor(*account, *newest).await?;
         transaction.enter(notes::share_stale(*account, *newest, testimony.by));
     }
     for account in &heard.released {
@@ -106,24 +113,25 @@ pub(crate) async fn hear(
     }
     transaction.commit().await?;
     quarantine.set(Some(restoration));
-    Ok(heard)
+    Ok((heard, recovered))
 }
 
-/// Keeps another party's ban, if it is its own and this party shares an account with it.
+/// Keeps another party's ban, if it is its own.
 pub(crate) async fn keep_ban(vault: &Vault, ban: &SignedBan) -> Result<(), VaultError> {
     if ban.by == vault.party() || ban.verify().is_err() {
         tracing::warn!(by = %ban.by, "a ban that is not signed by who makes it");
         return Ok(());
     }
-    if shares_an_account(vault, ban.by).await? && bans::keep(vault, ban).await? {
+    if bans::keep(vault, ban).await? {
         tracing::info!(by = %ban.by, banned = %ban.banned, "a peer's ban is kept");
     }
     Ok(())
 }
 
-async fn shares_an_account(vault: &Vault, peer: PartyId) -> Result<bool, VaultError> {
+/// Everybody with whom this party holds shares of an account.
+pub(crate) async fn fellow_holders(vault: &Vault) -> Result<BTreeSet<PartyId>, VaultError> {
     let shares = vault.list_records::<ShareRecord>(Kind::Share).await?;
-    Ok(shares.iter().any(|(_, share)| share.holders.contains(&peer)))
+    Ok(shares.into_iter().flat_map(|(_, share)| share.holders).collect())
 }
 
 #[cfg(test)]

@@ -106,8 +106,13 @@ pub(crate) struct PendingActor {
     quarantine: Quarantine,
     /// The nonces of the questions to which an answer may come.
     asked: BTreeSet<Nonce>,
-    /// Peers that are being answered.
-    answering: usize,
+    /// Which of the questions each peer has answered.
+    answered: BTreeSet<(Nonce, PartyId)>,
+    /// Peers whose words are being worked on.
+    attended: BTreeSet<PartyId>,
+    /// With whom the party holds shares of accounts, as of `fellows_known`.
+    fellows: BTreeSet<PartyId>,
+    fellows_known: Option<Instant>,
     machine: Pending,
     joiner: FreshJoiner,
     runners: Rc<dyn Runners>,
@@ -136,7 +141,10 @@ impl PendingActor {
             gate: Gate::new(vault.clone(), policy, quarantine.clone()),
             quarantine,
             asked: BTreeSet::new(),
-            answering: 0,
+            answered: BTreeSet::new(),
+            attended: BTreeSet::new(),
+            fellows: BTreeSet::new(),
+            fellows_known: None,
             desk: Desk::default(),
             banned: BTreeSet::new(),
             peer_keys: PeerKeys::default(),

@@ -5,7 +5,8 @@
 //! enough of its other holders have testified, with fresh signatures, that they know of no newer
 //! epoch. Enough is `t`, or all of them where there are fewer: an adversary has fewer than `t`
 //! parties, so one of `t` witnesses is honest, and a new epoch is complete only once every holder
-//! has durably stored it. A share that is found to be old stays closed; it is not erased.
+//! has durably stored it. A holder that knows of a newer epoch closes the share with its word, but
+//! not for ever: where `t` others contradict it, it is the one that lies.
 
 use mpc_wire::{
     AccountId, DeclineReason, Epoch, Intent, IntentKind, PartyId, Testimony, UnixMillis,
@@ -43,11 +44,6 @@ pub struct Restoration {
 enum Case {
     Confined(Confined),
     Released,
-    /// A holder knows of a newer epoch.
-    Stale {
-        newest: Epoch,
-        witness: PartyId,
-    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +54,19 @@ struct Confined {
     others: BTreeSet<PartyId>,
     /// How many of them must testify.
     needed: usize,
-    /// Who has.
-    confirmed_by: BTreeSet<PartyId>,
+    /// The newest epoch that each of them knows of, by its last word.
+    words: BTreeMap<PartyId, Epoch>,
+}
+
+impl Confined {
+    fn confirmed(&self) -> usize {
+        self.words.values().filter(|word| **word <= self.epoch).count()
+    }
+
+    /// The newest epoch that somebody claims, if it is newer than the backup's.
+    fn newer(&self) -> Option<Epoch> {
+        self.words.values().max().copied().filter(|word| *word > self.epoch)
+    }
 }
 
 /// A share of a backup.
@@ -80,7 +87,7 @@ pub struct BackedUpShare {
 pub struct Heard {
     /// Accounts that were released.
     pub released: BTreeSet<AccountId>,
-    /// Accounts whose share is found to be old, with the epoch that is newer.
+    /// Accounts whose share is said to be old, with the epoch that is newer.
     pub stale: BTreeMap<AccountId, Epoch>,
     /// Whether anything is to be stored.
     pub is_news: bool,
@@ -97,7 +104,7 @@ pub struct RestorationStatus {
     pub restored_at: UnixMillis,
     /// How many accounts wait for their other holders.
     pub confined: usize,
-    /// The accounts whose share is older than the account.
+    /// The accounts of which a holder knows a newer epoch.
     pub stale: BTreeSet<AccountId>,
 }
 
@@ -117,8 +124,8 @@ impl Restoration {
             );
             if !is_older {
                 let needed = threshold.min(others.len());
-                let confirmed_by = BTreeSet::new();
-                let confined = Confined { epoch, others, needed, confirmed_by };
+                let words = BTreeMap::new();
+                let confined = Confined { epoch, others, needed, words };
                 accounts.insert(account, Case::Confined(confined));
             }
         }
@@ -147,14 +154,13 @@ impl Restoration {
             if !confined.others.contains(&testimony.by) {
                 continue;
             }
-            if *floor > confined.epoch {
-                *case = Case::Stale { newest: *floor, witness: testimony.by };
-                heard.stale.insert(*account, *floor);
-                heard.is_news = true;
+            if confined.words.insert(testimony.by, *floor) == Some(*floor) {
                 continue;
             }
-            heard.is_news |= confined.confirmed_by.insert(testimony.by);
-            if confined.confirmed_by.len() >= confined.needed {
+            heard.is_news = true;
+            if *floor > confined.epoch {
+                heard.stale.insert(*account, *floor);
+            } else if confined.confirmed() >= confined.needed {
                 *case = Case::Released;
                 heard.released.insert(*account);
             }
@@ -184,23 +190,39 @@ impl Restoration {
             return Ok(());
         }
         match intent.kind.account().map(|account| self.accounts.get(&account)) {
-            Some(Some(Case::Stale { .. })) => Err(DeclineReason::StaleEpoch),
-            Some(Some(Case::Confined(_))) => Err(DeclineReason::Quarantined),
+            Some(Some(Case::Confined(confined))) => Err(match confined.newer() {
+                Some(_) => DeclineReason::StaleEpoch,
+                None => DeclineReason::Quarantined,
+            }),
             Some(Some(Case::Released)) => Ok(()),
             // What is new needs every member's records to be in order.
-            Some(None) | None if self.confined().is_empty() => Ok(()),
+            Some(None) | None if self.unheard() == 0 => Ok(()),
             Some(None) | None => Err(DeclineReason::Quarantined),
         }
     }
 
+    /// How many accounts wait for words.
+    fn unheard(&self) -> usize {
+        let is_unheard =
+            |case: &&Case| matches!(case, Case::Confined(confined) if confined.newer().is_none());
+        self.accounts.values().filter(is_unheard).count()
+    }
+
+    /// Whether the party is one whose word counts.
+    pub fn concerns(&self, party: PartyId) -> bool {
+        let counts =
+            |case: &Case| matches!(case, Case::Confined(c) if c.others.contains(&party));
+        self.accounts.values().any(counts)
+    }
+
     /// How far it is.
     pub fn status(&self) -> RestorationStatus {
-        let is_stale = |case: &Case| matches!(case, Case::Stale { .. });
+        let is_stale = |case: &Case| matches!(case, Case::Confined(c) if c.newer().is_some());
         RestorationStatus {
             mode: self.mode,
             made_at: self.made_at,
             restored_at: self.restored_at,
-            confined: self.confined().len(),
+            confined: self.unheard(),
             stale: self.accounts.iter().filter(|(_, c)| is_stale(c)).map(|(a, _)| *a).collect(),
         }
     }
@@ -225,6 +247,11 @@ impl Quarantine {
 
     pub(crate) fn current(&self) -> Option<Restoration> {
         self.lock().clone()
+    }
+
+    /// Whether the party's word would change anything.
+    pub(crate) fn awaits(&self, party: PartyId) -> bool {
+        self.lock().as_ref().is_some_and(|restoration| restoration.concerns(party))
     }
 
     pub(crate) fn judge(

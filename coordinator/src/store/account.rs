@@ -137,16 +137,22 @@ impl Store {
         ids.iter().map(|id| parse("account id", id)).collect()
     }
 
-    /// Everybody with whom the party holds shares of an account, itself included.
+    /// Everybody with whom the party holds shares of an account, of one of `among` if they are
+    /// given; itself included.
     pub(crate) async fn fellow_holders(
         &self,
         party: PartyId,
+        among: Option<Vec<AccountId>>,
     ) -> Result<BTreeSet<PartyId>, StoreError> {
-        let its_accounts = holder::Entity::find()
+        let mut its_accounts = holder::Entity::find()
             .select_only()
             .column(holder::Column::AccountId)
-            .filter(holder::Column::PartyId.eq(party.to_string()))
-            .into_query();
+            .filter(holder::Column::PartyId.eq(party.to_string()));
+        if let Some(among) = among {
+            let among = among.iter().map(AccountId::to_string);
+            its_accounts = its_accounts.filter(holder::Column::AccountId.is_in(among));
+        }
+        let its_accounts = its_accounts.into_query();
         let fellows: Vec<String> = holder::Entity::find()
             .select_only()
             .distinct()

@@ -256,7 +256,10 @@ fn nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() 
         let output = told.run(list.env("MPC_API_KEY", shown));
         assert_eq!(output.status.code(), Some(code));
     }
-    secrets.push(("made API key".to_owned(), hex::decode(&key[21..]).unwrap()));
+    let secret = hex::decode(&key[21..]).unwrap();
+    // Where it is told on purpose it is found.
+    assert!(!Canaries::new([("key", secret.clone())]).find(key.as_bytes()).is_empty());
+    secrets.push(("made API key".to_owned(), secret));
 
     // A new account, and signatures with a requester's word.
     let user = ["account", "create", "--user-id", "alice"];
@@ -324,6 +327,13 @@ fn nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() 
         let of_vault = secrets_of(&folder.join(format!("party-{party}")), &given);
         assert_eq!(of_vault.len(), 5, "an identity, two shares, two primes");
         secrets.extend(of_vault);
+    }
+    // Nor is one in the databases, audit logs included, as they lie there.
+    for part in [".", "party-1", "party-2", "party-3", "apart", "restored"] {
+        let names = fs::read_dir(folder.join(part)).unwrap().map(|entry| entry.unwrap().path());
+        names
+            .filter(|name| name.to_string_lossy().contains(".sqlite"))
+            .for_each(|name| told.file(&name));
     }
     told.holds_none_of(secrets);
 }

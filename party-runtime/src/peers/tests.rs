@@ -62,7 +62,11 @@ impl World {
 
     async fn hear(&self, asked: &Inquiry, testimony: &Testimony) -> Heard {
         let nonces = BTreeSet::from([asked.nonce]);
-        hear(&self.restored, &self.quarantine, &nonces, testimony).await.unwrap()
+        let me = self.restored.party();
+        match Answer::check(me, &self.quarantine, &nonces, testimony.clone()) {
+            Some(answer) => hear(&self.restored, &self.quarantine, &answer).await.unwrap().0,
+            None => Heard::default(),
+        }
     }
 }
 
@@ -143,13 +147,34 @@ async fn own_bans_come_back_and_invented_ones_do_not() {
 }
 
 #[tokio::test]
-async fn only_fellow_holders_bans_are_kept() {
+async fn a_lying_holder_can_neither_raise_a_floor_nor_spread_its_lie() {
     let world = World::new().await;
+    let asked = world.ask();
+    let floors = BTreeMap::from([(world.account, Epoch(u32::MAX))]);
+    let lie = Testimony::sign(&world.peers[0].identity(), &asked, floors, Vec::new());
+    assert_eq!(world.hear(&asked, &lie).await.stale.len(), 1);
+    assert_eq!(world.restored.floor(world.account).await.unwrap(), None);
+
+    // The liar thinks again, or is outvoted: the account is released.
+    let asked = world.ask();
+    for peer in &world.peers {
+        let testimony = testify(peer, &asked).await.unwrap().unwrap();
+        assert_eq!(testimony.floors[&world.account], Epoch(1));
+        world.hear(&asked, &testimony).await;
+    }
+    assert!(world.quarantine.current().unwrap().confined().is_empty());
+}
+
+#[tokio::test]
+async fn only_bans_by_their_makers_are_kept() {
+    let world = World::new().await;
+    let me = &world.peers[0];
+    let fellow = world.restored.party();
     let stranger = Identity::generate();
-    let ban = SignedBan::sign(&stranger, world.restored.party());
-    keep_ban(&world.peers[0], &ban).await.unwrap();
-    assert!(bans::made_by(&world.peers[0], stranger.party()).await.unwrap().is_empty());
-    let forged = SignedBan { by: world.restored.party(), ..ban };
-    keep_ban(&world.peers[0], &forged).await.unwrap();
-    assert!(bans::made_by(&world.peers[0], world.restored.party()).await.unwrap().is_empty());
+    let ban = SignedBan::sign(&stranger, fellow);
+    let forged = SignedBan { by: fellow, ..ban };
+    keep_ban(me, &forged).await.unwrap();
+    assert!(bans::made_by(me, fellow).await.unwrap().is_empty());
+    let fellows = fellow_holders(me).await.unwrap();
+    assert!(fellows.contains(&fellow) && !fellows.contains(&stranger.party()));
 }

@@ -61,10 +61,12 @@ impl fmt::Display for PolicyVersion {
 pub enum PolicyError {
     /// A value is wrong. The line is named and not shown: what stands there may be a private key in
     /// the place of a public one.
-    #[error("line {line}: {message}")]
+    #[error("line {line}, column {column}: {message}")]
     Toml {
         /// The line, counted from 1.
         line: usize,
+        /// The character in it, counted from 1.
+        column: usize,
         /// What is wrong in it.
         message: String,
     },
@@ -270,9 +272,10 @@ pub(crate) struct Peers {
 }
 
 fn misread(text: &str, error: &toml::de::Error) -> PolicyError {
-    let at = error.span().map_or(0, |span| span.start);
-    let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
-    PolicyError::Toml { line, message: error.message().to_owned() }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+    PolicyError::Toml { line, column, message: error.message().to_owned() }
 }
 
 impl PolicyFile {

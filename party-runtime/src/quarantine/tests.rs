@@ -83,15 +83,22 @@ fn where_there_are_fewer_than_t_others_all_must_speak() {
 }
 
 #[test]
-fn a_newer_epoch_closes_the_share_for_good() {
+fn a_newer_epoch_closes_the_share_unless_t_others_contradict() {
     let account = AccountId::generate();
     let mut restoration = restored(RestoreMode::Quarantined, vec![share(account, 1, 2, &[2, 3])]);
     let heard = restoration.hear(&testimony(2, &[(account, 2)]));
     assert_eq!(heard.stale, BTreeMap::from([(account, Epoch(2))]));
-    for witness in [2, 3] {
-        restoration.hear(&testimony(witness, &[(account, 1)]));
-    }
+    restoration.hear(&testimony(3, &[(account, 1)]));
     assert_eq!(restoration.judge(&sign(account), NOW, LIFE), Err(DeclineReason::StaleEpoch));
+    assert_eq!(restoration.confined(), BTreeSet::from([account]), "the peers are still asked");
+
+    let mut lied_to =
+        restored(RestoreMode::Quarantined, vec![share(account, 1, 2, &[2, 3, 4])]);
+    lied_to.hear(&testimony(2, &[(account, u32::MAX)]));
+    lied_to.hear(&testimony(3, &[(account, 1)]));
+    assert_eq!(lied_to.judge(&sign(account), NOW, LIFE), Err(DeclineReason::StaleEpoch));
+    lied_to.hear(&testimony(4, &[(account, 1)]));
+    assert_eq!(lied_to.judge(&sign(account), NOW, LIFE), Ok(()), "one lie against two words");
 }
 
 #[test]
@@ -111,7 +118,7 @@ fn nothing_new_is_made_before_every_account_is_settled() {
     assert_eq!(restoration.judge(&sign(one), NOW, LIFE), Ok(()), "each account by itself");
     assert_eq!(restoration.judge(&aux(), NOW, LIFE), Err(DeclineReason::Quarantined));
     restoration.hear(&testimony(2, &[(other, 2)]));
-    assert_eq!(restoration.judge(&aux(), NOW, LIFE), Ok(()), "closed for good is settled too");
+    assert_eq!(restoration.judge(&aux(), NOW, LIFE), Ok(()), "an old share keeps nothing new back");
 }
 
 #[test]

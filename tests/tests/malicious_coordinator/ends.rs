@@ -82,7 +82,9 @@ async fn an_abort_in_every_step() {
         let joins = coordinator.gather(&first).await;
         play_until(&mut coordinator, &first, &joins, member, Round(step)).await;
         abort(&mut coordinator, member, first.run()).await;
-        // What the runner had on its way when it was killed has gone out before the answer.
+        // The first answer says that the runner has been told to stop, the second comes when it has
+        // had its turn: a last message that it had ready may go out between them.
+        coordinator.settle(member).await;
         coordinator.settle(member).await;
         let before = sent(&coordinator, member, first.run());
         coordinator.start_run(member, first.run(), &joins).await;

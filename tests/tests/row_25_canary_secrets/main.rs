@@ -5,7 +5,12 @@
 //! errors say), `wire`, `engine`, `party`, `office` and `command` (every secret type of a floor, around a canary),
 //! `inventory` (no secret type is left out).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod command;
 mod engine;
