@@ -156,7 +156,7 @@ pub(crate) fn key_generated(account: AccountId, end: &SessionEnd) -> Note {
             Note { detail: detail.to_string(), ..base("account_key_generated") }
         }
         (_, failure) => {
-            let decision = failure.map(|failure| failure.reason).unwrap_or_default();
+            let decision = failure.map_or("", |failure| failure.reason.name()).to_owned();
             Note { decision, ..base("account_failed") }
         }
     }

@@ -1,6 +1,6 @@
 //! Why a session or an account has not become what it was to be.
 
-use mpc_session::{Record, SessionEnd};
+use mpc_session::{FailureReason, Record, SessionEnd};
 use mpc_wire::PartyId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -8,9 +8,43 @@ use std::collections::BTreeSet;
 /// A reason with a stable name, the parties concerned, and words for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    pub(crate) reason: String,
+    pub(crate) reason: Reason,
     pub(crate) parties: BTreeSet<PartyId>,
     pub(crate) detail: String,
+}
+
+/// The reasons: a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reason {
+    Declined,
+    AttemptsExhausted,
+    ResultsDiffer,
+    Cancelled,
+    Expired,
+}
+
+impl Reason {
+    /// The reason's stable code in texts.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::ResultsDiffer => "results_differ",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl From<FailureReason> for Reason {
+    fn from(reason: FailureReason) -> Self {
+        match reason {
+            FailureReason::Declined(_) => Self::Declined,
+            FailureReason::AttemptsExhausted(_) => Self::AttemptsExhausted,
+            FailureReason::ResultsDiffer => Self::ResultsDiffer,
+        }
+    }
 }
 
 impl Failure {
@@ -24,20 +58,48 @@ impl Failure {
         match end {
             SessionEnd::Completed(_) => None,
             SessionEnd::Failed(failure) => Some(Self {
-                reason: failure.reason.name().to_owned(),
+                reason: failure.reason.into(),
                 parties: failure.parties.clone(),
                 detail: failure.detail.clone(),
             }),
             SessionEnd::Cancelled => Some(Self {
-                reason: end.name().to_owned(),
+                reason: Reason::Cancelled,
                 parties: BTreeSet::new(),
                 detail: "the session was cancelled".to_owned(),
             }),
             SessionEnd::Expired { waiting_for } => Some(Self {
-                reason: end.name().to_owned(),
+                reason: Reason::Expired,
                 parties: waiting_for.clone(),
                 detail: "the session's deadline passed".to_owned(),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpc_session::SessionFailure;
+    use mpc_wire::{DeclineReason, FailureKind};
+
+    /// Stored accounts, the audit log and the API name reasons as the machine names its ends.
+    #[test]
+    fn reasons_have_one_name_everywhere() {
+        let failed = [
+            FailureReason::Declined(DeclineReason::Refused),
+            FailureReason::AttemptsExhausted(FailureKind::Panicked),
+            FailureReason::ResultsDiffer,
+        ]
+        .map(|reason| {
+            let (parties, detail) = (BTreeSet::new(), String::new());
+            (reason.name(), SessionEnd::Failed(SessionFailure { reason, parties, detail }))
+        });
+        let others = [SessionEnd::Cancelled, SessionEnd::Expired { waiting_for: BTreeSet::new() }]
+            .map(|end| (end.name(), end));
+        for (name, end) in failed.into_iter().chain(others) {
+            let reason = Failure::of(&end).unwrap().reason;
+            assert_eq!(reason.name(), name);
+            assert_eq!(serde_json::to_value(reason).unwrap(), name);
         }
     }
 }

@@ -20,30 +20,33 @@ pub(crate) struct FoundKey {
     pub(crate) file: Option<PathBuf>,
 }
 
+/// How a key file is read.
+type Read = fn(&Path, &str) -> anyhow::Result<Secret>;
+
 /// The key that the arguments give. An empty value is none: compose files pass unset variables so.
-fn given(args: ApiKeyArgs) -> anyhow::Result<Option<FoundKey>> {
+fn given(args: ApiKeyArgs, read: Read) -> anyhow::Result<Option<FoundKey>> {
     if let Some(file) = args.api_key_file.filter(|file| !file.as_os_str().is_empty()) {
-        let key = key_file::read(&file, WHAT)?;
+        let key = read(&file, WHAT)?;
         return Ok(Some(FoundKey { key, file: Some(file) }));
     }
     let key = args.api_key.filter(|key| !key.expose().is_empty());
     Ok(key.map(|key| FoundKey { key, file: None }))
 }
 
-/// The key that a client needs.
+/// The key that a client needs. Its file may be one that several operators share.
 pub(crate) fn for_client(args: ApiKeyArgs) -> anyhow::Result<Secret> {
-    let found = given(args)?;
+    let found = given(args, key_file::read_shared)?;
     Ok(found.context("no API key: set MPC_API_KEY or give --api-key-file")?.key)
 }
 
 /// The key of a node: a given one or, except in production, the one in the data folder, which is
-/// made if missing.
+/// made if missing. It may do everything, so its file is for the node alone.
 pub(crate) fn for_node(
     args: ApiKeyArgs,
     environment: Environment,
     data: &Path,
 ) -> anyhow::Result<FoundKey> {
-    if let Some(found) = given(args)? {
+    if let Some(found) = given(args, key_file::read_private)? {
         return Ok(found);
     }
     match environment {
@@ -83,7 +86,7 @@ mod tests {
 
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
         let error = for_node(none(), Environment::Development, data.path()).unwrap_err();
-        assert!(error.to_string().contains("chmod 600"), "{error}");
+        assert!(format!("{error:#}").contains("chmod 600"), "{error:#}");
     }
 
     #[test]
@@ -92,6 +95,40 @@ mod tests {
         let error = for_node(none(), Environment::Production, data.path()).unwrap_err();
         assert!(error.to_string().contains("MPC_API_KEY"), "{error}");
         assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_key_file_of_a_node_is_for_its_owner_only() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("key");
+        let given = || ApiKeyArgs { api_key: None, api_key_file: Some(file.clone()) };
+        std::fs::write(&file, "from-the-file\n").unwrap();
+        for mode in [0o644, 0o640, 0o604] {
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            for environment in [Environment::Development, Environment::Production] {
+                let error = for_node(given(), environment, data.path()).unwrap_err();
+                assert!(format!("{error:#}").contains("chmod 600"), "{mode:o}: {error:#}");
+            }
+            assert_eq!(for_client(given()).unwrap().expose().as_str(), "from-the-file");
+        }
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        let found = for_node(given(), Environment::Production, data.path()).unwrap();
+        assert_eq!(found.key.expose().as_str(), "from-the-file");
+    }
+
+    /// What a crash has left behind may be open to others.
+    #[test]
+    fn a_draft_that_was_left_does_not_open_the_new_key() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join(FILE);
+        for draft in ["api.key.draft", "api.key.new"] {
+            let draft = data.path().join(draft);
+            std::fs::write(&draft, "half a k").unwrap();
+            std::fs::set_permissions(&draft, PermissionsExt::from_mode(0o666)).unwrap();
+        }
+        let made = for_node(none(), Environment::Development, data.path()).unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), *made.key.expose().as_str());
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(crate) enum ControlCommand {
     },
     /// Lists what waits for a person.
     Approvals {
+        /// Only this session, with all that is to be signed.
+        #[arg(long, value_name = "ID")]
+        session: Option<SessionId>,
         #[command(flatten)]
         control: ControlArgs,
     },
@@ -97,7 +100,9 @@ pub(crate) fn run(command: ControlCommand) -> anyhow::Result<()> {
 fn request(command: ControlCommand) -> anyhow::Result<(ControlArgs, ControlRequest)> {
     Ok(match command {
         ControlCommand::Status { control } => (control, ControlRequest::Status),
-        ControlCommand::Approvals { control } => (control, ControlRequest::Approvals),
+        ControlCommand::Approvals { session, control } => {
+            (control, ControlRequest::Approvals { session })
+        }
         ControlCommand::Approve { session, control } => {
             (control, ControlRequest::Approve { session })
         }
@@ -170,13 +175,23 @@ fn approval(approval: &OpenApproval) -> String {
         requester.as_ref().map_or("nobody has signed the request", |name| name.as_str());
     let payload = match &approval.payload {
         PayloadView::Digest => "computed by the requester".to_owned(),
-        PayloadView::Bytes { hash, length, text } => {
-            let shown = text.as_ref().map_or_else(|| "no text".to_owned(), |t| format!("\"{t}\""));
+        PayloadView::Bytes { hash, length, truncated, text, hex } => {
+            let shown = match (text, hex) {
+                (Some(text), _) => format!("\"{text}\""),
+                (None, Some(hex)) => format!("no text: {hex}"),
+                (None, None) => "no text".to_owned(),
+            };
+            // What is cut must look cut: nobody is to approve the end of a text unseen.
+            let rest = if *truncated {
+                format!("… ({length} bytes in all; --session {session} shows them)")
+            } else {
+                String::new()
+            };
             let hash = match hash {
                 HashFunction::Sha256 => "SHA-256",
                 HashFunction::Keccak256 => "Keccak-256",
             };
-            format!("{hash} of {length} bytes, {shown}")
+            format!("{hash} of {length} bytes, {shown}{rest}")
         }
     };
     let left = seconds_left(approval.expires_at);
@@ -194,4 +209,45 @@ fn approval(approval: &OpenApproval) -> String {
 fn seconds_left(at: UnixMillis) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     at.0.saturating_sub(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpc_wire::{AccountId, PublicKey, RequestId};
+
+    fn shown(truncated: bool, text: Option<&str>, hex: Option<&str>) -> (SessionId, String) {
+        let session = SessionId::generate();
+        let text = approval(&OpenApproval {
+            session,
+            request: RequestId::generate(),
+            account: AccountId::generate(),
+            public_key: PublicKey::new([2; 33]),
+            path: "m".to_owned(),
+            requester: None,
+            digest: "ab".repeat(32),
+            payload: PayloadView::Bytes {
+                hash: HashFunction::Sha256,
+                length: 5000,
+                truncated,
+                text: text.map(ToOwned::to_owned),
+                hex: hex.map(ToOwned::to_owned),
+            },
+            expires_at: UnixMillis(0),
+        });
+        (session, text)
+    }
+
+    #[test]
+    fn what_is_cut_looks_cut() {
+        let (session, cut) = shown(true, Some("pay 5"), None);
+        let rest = format!("\"pay 5\"… (5000 bytes in all; --session {session} shows them)");
+        assert!(cut.contains(&rest), "{cut}");
+        for (whole, expected) in [
+            (shown(false, Some("pay 5"), None).1, "5000 bytes, \"pay 5\"\n"),
+            (shown(false, None, Some("ff00")).1, "5000 bytes, no text: ff00\n"),
+        ] {
+            assert!(whole.contains(expected), "{whole}");
+        }
+    }
 }

@@ -108,6 +108,10 @@ pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<()> {
     let vault = opened.restore(&party.vault_file(), &source, mode, now()).await?;
     vault.close().await?;
     println!("party {} is restored with {} shares", summary.party_id, summary.shares);
+    println!(
+        "it signs nothing that carries a requester's signature before the longest life of one \
+         (max_authorization_life) has passed: it cannot know which were used"
+    );
     match mode {
         RestoreMode::Quarantined => println!(
             "it declines each account until enough of its other holders, connected to the same \

@@ -11,8 +11,8 @@ use crate::keys::KeysCommand;
 use crate::master_key::MasterKeyArgs;
 use crate::party::OwnPartyCommand;
 use crate::requesting::{RequesterArgs, RequesterCommand};
-use crate::secret::Secret;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::secret::{self, Secret};
+use clap::{Args, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use mpc_wire::limits::MAX_PARTIES;
 use mpc_wire::{AccountId, HashFunction, Scheme, SessionId, Threshold};
 use std::net::SocketAddr;
@@ -33,11 +33,35 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// The variable that an empty value must not silently take back to `development`.
+const ENVIRONMENT: &str = "ENVIRONMENT";
+
+impl Cli {
+    /// What this process was given by arguments and environment. Ends it with a word on what is
+    /// wrong with them.
+    pub(crate) fn of_process() -> Self {
+        let matches = without_empty_variables(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Has empty variables count as not given: compose files pass variables that are not set so.
+fn without_empty_variables(command: Clap) -> Clap {
+    command
+        .mut_args(|arg| {
+            let name = arg.get_env().filter(|name| *name != ENVIRONMENT);
+            let is_empty = name.and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+            if is_empty { arg.env(None) } else { arg }
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Makes a 2-of-3 account with a node of its own, signs with it and checks the signature.
     Demo(DemoArgs),
     /// Runs gateway, coordinator and parties in one process.
+    #[command(after_long_help = secret::NODE_HELP)]
     Node(Box<NodeArgs>),
     /// Makes and shows accounts.
     #[command(subcommand)]
@@ -128,10 +152,10 @@ pub(crate) enum Environment {
 
 #[derive(Debug, Args)]
 pub(crate) struct ApiKeyArgs {
-    /// The API key. Give it by the environment or a file: everybody can read arguments in `ps`.
-    #[arg(long, env = "MPC_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(skip = Secret::of_environment(secret::API_KEY))]
     pub(crate) api_key: Option<Secret>,
-    /// A file with the API key; goes before MPC_API_KEY.
+    /// A file with the API key, for a node one of mode 0600; goes before the key itself in the
+    /// variable MPC_API_KEY.
     #[arg(long, env = "MPC_API_KEY_FILE", value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
 }
@@ -363,7 +387,7 @@ fn threshold(text: &str) -> Result<Threshold, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     #[test]
     fn the_commands_are_well_formed() {
@@ -372,16 +396,32 @@ mod tests {
 
     #[test]
     fn no_secret_is_formatted() {
-        let cli = Cli::try_parse_from([
-            "mpc",
-            "node",
-            "--data=x",
-            "--api-key=correct-horse-battery",
-            "--crypto-master-key=00112233",
-        ])
-        .unwrap();
-        let text = format!("{cli:?}");
-        assert!(!text.contains("horse") && !text.contains("0011"), "{text}");
+        let args = ApiKeyArgs {
+            api_key: Some("correct-horse-battery".parse().unwrap()),
+            api_key_file: None,
+        };
+        let text = format!("{args:?}");
+        assert!(text.contains("redacted") && !text.contains("horse"), "{text}");
+    }
+
+    /// Everybody can read arguments in `ps`.
+    #[test]
+    fn no_secret_is_taken_as_an_argument_and_none_is_told_again() {
+        for command in ["node --data=x", "party list", "keys rotate --vault=x", "audit head"] {
+            for option in [
+                "--api-key",
+                "--coordinator-key",
+                "--jwt-secret-key",
+                "--crypto-master-key",
+                "--to-crypto-master-key",
+                "--passphrase",
+            ] {
+                let args = format!("mpc {command} {option}=correct-horse");
+                let error = Cli::try_parse_from(args.split(' ')).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{args}");
+                assert!(!error.to_string().contains("horse"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::cli::Environment;
 use crate::key_file;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use anyhow::{Context, bail};
 use clap::Args;
 use coordinator::{CoordinatorSecret, Networks};
@@ -39,12 +39,11 @@ pub(crate) struct DoorArgs {
         hide_default_value = true
     )]
     pub(crate) trusted_proxies: Networks,
-    /// The coordinator's secret, 64 hexadecimal digits: what is stored of API keys is of no use
-    /// without it. Give it by the environment: everybody can read arguments in `ps`.
-    #[arg(long, env = "MPC_COORDINATOR_KEY", hide_env_values = true, value_name = "HEX")]
+    #[arg(skip = Secret::of_environment(secret::COORDINATOR_KEY))]
     pub(crate) coordinator_key: Option<Secret>,
-    /// A file of mode 0600 with the coordinator's secret; goes before MPC_COORDINATOR_KEY. Without
-    /// both it is `coordinator.key` in the data folder, made if missing except in production.
+    /// A file of mode 0600 with the coordinator's secret; goes before the secret itself in the
+    /// variable MPC_COORDINATOR_KEY. Without both it is `coordinator.key` in the data folder, made
+    /// if missing except in production.
     #[arg(long, env = "MPC_COORDINATOR_KEY_FILE", value_name = "FILE")]
     pub(crate) coordinator_key_file: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use crate::apikey::Lifetime;
 use crate::cli::{ClientArgs, Environment, Output};
 use crate::key_file;
 use crate::operate::{open, print};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use coordinator::EnrolmentSecret;
@@ -24,13 +24,12 @@ const WHAT: &str = "secret that signs enrolment tokens";
 /// Arguments of what signs enrolment tokens.
 #[derive(Debug, Args)]
 pub(crate) struct EnrolmentArgs {
-    /// What enrolment tokens are signed with, at least 32 random bytes of text. Give it by the
-    /// environment: everybody can read arguments in `ps`.
-    #[arg(long, env = "JWT_SECRET_KEY", hide_env_values = true, value_name = "SECRET")]
+    #[arg(skip = Secret::of_environment(secret::JWT_SECRET))]
     jwt_secret_key: Option<Secret>,
-    /// A file of mode 0600 with that secret; goes before JWT_SECRET_KEY. Without both it is
-    /// `jwt.key` in the data folder, made if missing, except in production: there no token lets a
-    /// party in then, and parties are registered by their ids.
+    /// A file of mode 0600 with what enrolment tokens are signed with; goes before the secret
+    /// itself in the variable JWT_SECRET_KEY. Without both it is `jwt.key` in the data folder, made
+    /// if missing, except in production: there no token lets a party in then, and parties are
+    /// registered by their ids.
     #[arg(long, env = "JWT_SECRET_KEY_FILE", value_name = "FILE")]
     jwt_secret_key_file: Option<PathBuf>,
 }
@@ -210,7 +209,7 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), made);
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
         let refused = args(None, None).open(Environment::Development, data.path()).unwrap_err();
-        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+        assert!(format!("{refused:#}").contains("chmod 600"), "{refused:#}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::cli::Output;
 use crate::door;
 use crate::master_key::MasterKeyArgs;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use mpc::audit::{
@@ -67,11 +67,11 @@ pub(crate) struct AuditSource {
     /// One database instead, a coordinator's or a party's.
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
-    /// The coordinator's secret; without it, `coordinator.key` in the data folder is used if it is
-    /// there. Give it by the environment: everybody can read arguments in `ps`.
-    #[arg(long, env = "MPC_COORDINATOR_KEY", hide_env_values = true, value_name = "HEX")]
+    #[arg(skip = Secret::of_environment(secret::COORDINATOR_KEY))]
     coordinator_key: Option<Secret>,
-    /// A file of mode 0600 with the coordinator's secret; goes before MPC_COORDINATOR_KEY.
+    /// A file of mode 0600 with the coordinator's secret; goes before the secret itself in the
+    /// variable MPC_COORDINATOR_KEY. Without both, `coordinator.key` in the data folder is used if
+    /// it is there.
     #[arg(long, env = "MPC_COORDINATOR_KEY_FILE", value_name = "FILE")]
     coordinator_key_file: Option<PathBuf>,
     #[command(flatten)]

@@ -1,9 +1,8 @@
 //! Files that hold one key as text, for their owner only.
 
 use crate::secret::Secret;
-use anyhow::{Context, ensure};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use anyhow::Context;
+use party_runtime::vault::private_file;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -17,37 +16,26 @@ pub(crate) fn generate() -> anyhow::Result<Secret> {
 /// Makes a random key in this file; `what` it is stands in errors.
 pub(crate) fn make(file: &Path, what: &str) -> anyhow::Result<Secret> {
     let key = generate()?;
-    // Written whole under another name first: a crash half way must not leave half a key.
-    let draft = file.with_extension("key.new");
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut out| out.write_all(key.expose().as_bytes()).and_then(|()| out.sync_all()))
-        .and_then(|()| std::fs::rename(&draft, file))
-        .with_context(|| format!("cannot write the {what} to {}", file.display()))?;
+    private_file::write(file, key.expose().as_bytes())
+        .with_context(|| format!("cannot write the {what}"))?;
     Ok(key)
 }
 
 /// Reads the key of a file that nobody but its owner can read.
 pub(crate) fn read_private(file: &Path, what: &str) -> anyhow::Result<Secret> {
-    let metadata = std::fs::metadata(file)
-        .with_context(|| format!("cannot read the {what} in {}", file.display()))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    ensure!(
-        mode & 0o077 == 0,
-        "the {what} in {path} has mode {mode:o}; make it 0600: chmod 600 {path}",
-        path = file.display()
-    );
-    read(file, what)
+    text(&private_file::read(file).with_context(|| format!("cannot read the {what}"))?, file, what)
 }
 
-/// Reads the key of a file, whatever its mode.
-pub(crate) fn read(file: &Path, what: &str) -> anyhow::Result<Secret> {
-    let text = std::fs::read_to_string(file)
-        .map(Zeroizing::new)
-        .with_context(|| format!("cannot read the {what} in {}", file.display()))?;
+/// Reads the key of a file that several people may have been given.
+pub(crate) fn read_shared(file: &Path, what: &str) -> anyhow::Result<Secret> {
+    let bytes = private_file::read_shared(file);
+    text(&bytes.with_context(|| format!("cannot read the {what}"))?, file, what)
+}
+
+/// The text of a file, without the line end behind it.
+fn text(bytes: &[u8], file: &Path, what: &str) -> anyhow::Result<Secret> {
+    // What is wrong with the bytes is not told: they are secret.
+    let text = str::from_utf8(bytes).ok();
+    let text = text.with_context(|| format!("the {what} in {} is no text", file.display()))?;
     Ok(Secret::new(Zeroizing::new(text.trim().to_owned())))
 }

@@ -3,8 +3,8 @@
 use crate::cli::Output;
 use crate::master_key::MasterKeyArgs;
 use crate::operate::print;
-use crate::secret::Secret;
-use anyhow::{Context, bail};
+use crate::secret::{self, Secret};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use mpc::node::{MasterKey, PartyFolder, VAULT_FILE, make_private_folder};
 use party_runtime::vault::{KekProvider, Passphrase, VaultStatus};
@@ -31,6 +31,7 @@ pub(crate) enum KeysCommand {
     },
     /// Seals a vault with another master key; without one, with a new key in the place of the
     /// present one. If it is interrupted, it goes on when the vault is opened again.
+    #[command(after_long_help = secret::ROTATE_HELP)]
     Rotate {
         #[command(flatten)]
         party: PartyArgs,
@@ -95,9 +96,7 @@ pub(crate) struct NewKeyArgs {
     #[cfg(feature = "tpm")]
     #[arg(long, value_name = "TCTI")]
     to_tpm: Option<String>,
-    /// The new key itself, 64 hexadecimal digits. Give it by the environment: everybody can read
-    /// arguments in `ps`.
-    #[arg(long, env = "CRYPTO_NEW_MASTER_KEY", hide_env_values = true, value_name = "HEX")]
+    #[arg(skip = Secret::of_environment(secret::NEW_MASTER_KEY))]
     to_crypto_master_key: Option<Secret>,
 }
 
@@ -107,9 +106,13 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
         KeysCommand::Init { party, key } => init(party, key).await,
         KeysCommand::Status { party } => party.show(&VaultStatus::read(&party.vault_file()).await?),
         #[cfg(not(feature = "tpm"))]
-        KeysCommand::Rotate { party, key, to } => rotate(party, key, |_| to.source()).await,
+        KeysCommand::Rotate { party, key, to } => {
+            to.check()?;
+            rotate(party, key, |_| to.source()).await
+        }
         #[cfg(feature = "tpm")]
         KeysCommand::Rotate { party, key, mut to, to_pcrs } => {
+            to.check()?;
             let address = to.to_tpm.take();
             let sealed = |folder: &Path| {
                 address.map(|address| MasterKey::Tpm { address, pcrs: to_pcrs }.of(folder))
@@ -225,6 +228,20 @@ fn in_place(present: KeySource, party: &Path) -> anyhow::Result<KeySource> {
 }
 
 impl NewKeyArgs {
+    /// One place for the new key, not a second one that is passed over: `clap` sees the arguments
+    /// only, and a key of the environment besides them may be the one that is meant.
+    fn check(&self) -> anyhow::Result<()> {
+        let is_told = self.to_key_file.is_some() || self.to_passphrase_file.is_some();
+        #[cfg(feature = "tpm")]
+        let is_told = is_told || self.to_tpm.is_some();
+        ensure!(
+            !is_told || self.to_crypto_master_key.is_none(),
+            "several new keys are given: unset CRYPTO_NEW_MASTER_KEY, or leave the options --to-… \
+             out"
+        );
+        Ok(())
+    }
+
     /// A TPM apart, which needs to know the party's folder.
     fn source(self) -> anyhow::Result<Option<KeySource>> {
         if let Some(file) = self.to_key_file {
@@ -234,8 +251,7 @@ impl NewKeyArgs {
             let passphrase = Passphrase::read(&file).context("cannot read the new passphrase")?;
             return Ok(Some(KeySource::Passphrase(passphrase)));
         }
-        let hex = self.to_crypto_master_key.filter(|key| !key.expose().is_empty());
-        Ok(hex.map(|key| KeySource::Hex(key.expose().clone())))
+        Ok(self.to_crypto_master_key.map(|key| KeySource::Hex(key.expose().clone())))
     }
 }
 

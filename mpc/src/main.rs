@@ -29,14 +29,13 @@ mod steps;
 mod table;
 mod verify;
 
-use clap::Parser;
 use cli::{Cli, Command, PartyCommand};
 use party::OwnPartyCommand;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     hardening::keep_panics_quiet();
-    match run(Cli::parse()) {
+    match run(Cli::of_process()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -47,6 +46,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     hardening::forbid_core_dumps()?;
+    secret::check_environment()?;
     logging::start(
         cli.log
             .as_deref()

@@ -1,27 +1,22 @@
 //! What the arguments say about where the vaults' master keys come from.
 
 use crate::cli::Environment;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use anyhow::{Context, ensure};
 use clap::Args;
 use mpc::node::MasterKey;
 use party_runtime::KeySource;
 use party_runtime::vault::Passphrase;
 use std::path::PathBuf;
-use zeroize::Zeroizing;
-
-/// The variable that a passphrase may come in. It is no argument: everybody can read those.
-const PASSPHRASE: &str = "MPC_PASSPHRASE";
 
 /// Arguments of the present master key.
 #[derive(Debug, Args)]
 pub(crate) struct MasterKeyArgs {
-    /// The master key of the parties' vaults, 64 hexadecimal digits. Give it by the environment:
-    /// everybody can read arguments in `ps`.
-    #[arg(long, env = "CRYPTO_MASTER_KEY", hide_env_values = true, value_name = "HEX")]
+    #[arg(skip = Secret::of_environment(secret::MASTER_KEY))]
     pub(crate) crypto_master_key: Option<Secret>,
-    /// A file of mode 0600 with the master key. Without this and all others, it is `master.key` in
-    /// each party's folder.
+    /// A file of mode 0600 with the master key of the vaults, 64 hexadecimal digits; the key itself
+    /// may also come in the variable CRYPTO_MASTER_KEY. Without this and all others, it is
+    /// `master.key` in each party's folder.
     #[arg(long, env = "MPC_MASTER_KEY_FILE", value_name = "FILE")]
     pub(crate) master_key_file: Option<PathBuf>,
     /// A file of mode 0600 with the passphrase that the master key is made of; it may also come in
@@ -86,7 +81,6 @@ fn passphrase(file: Option<PathBuf>) -> anyhow::Result<Option<Passphrase>> {
     if let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) {
         return Ok(Some(Passphrase::read(&file).context("cannot read the passphrase")?));
     }
-    // The one variable that no argument stands for: as one, it could be given in the open.
-    let text = std::env::var(PASSPHRASE).map(Zeroizing::new).ok();
-    Ok(text.filter(|text| !text.is_empty()).map(Passphrase::new))
+    let given = Secret::of_environment(secret::PASSPHRASE);
+    Ok(given.map(|given| Passphrase::new(given.expose().clone())))
 }

@@ -5,12 +5,13 @@ use crate::cli::{Environment, Output};
 use crate::encryption::ClientTlsArgs;
 use crate::key_file;
 use crate::master_key::MasterKeyArgs;
-use crate::serve::policy_of;
+use crate::serve::{policy_of, warn_of_development};
 use crate::signals::Signals;
 use anyhow::{Context, bail};
+use awc::http::Uri;
 use clap::{Args, Subcommand};
 use mpc::node::{MasterKey, PartyFolder, SERVER_NAME, VAULT_FILE};
-use mpc_wire::EnrolmentToken;
+use mpc_wire::{EnrolmentToken, Transport};
 use party_runtime::control::client::{self, ControlClientError};
 use party_runtime::control::{self, ControlAnswer, ControlRequest};
 use party_runtime::vault::VaultStatus;
@@ -116,6 +117,9 @@ async fn init(data: &Path, key: MasterKeyArgs) -> anyhow::Result<()> {
 async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
     let folder = PartyFolder::open(&args.folder.data)?;
+    if is_elsewhere(&args.gateway) {
+        warn_of_development(args.environment, "the gateway is on another host");
+    }
     // The client's arguments know the API's schemes; those of WebSockets stand beside them.
     let transport = args.tls.transport(&args.gateway)?;
     let transport = transport.map(|config| LinkTls { config, at: None });
@@ -144,6 +148,12 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         () = party.stop() => Ok(vault.close().await?),
         signal = signals.next() => bail!("{signal} again: ended without stopping in order"),
     }
+}
+
+/// Whether a gateway may be on another host. What is no address is refused later.
+fn is_elsewhere(gateway: &str) -> bool {
+    let host = gateway.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
+    host.is_some_and(|host| Transport::<()>::Loopback.check_peer(&host).is_err())
 }
 
 /// The token in a file; none if the file is gone, as it may be once the party was let in.

@@ -11,6 +11,7 @@ use mpc_wire::Transport;
 use party_runtime::policy::Profile;
 use party_runtime::{CpuPool, LivePolicy};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Parties of a new data folder: what a 2-of-3 account needs.
@@ -20,6 +21,9 @@ const DEFAULT_PARTIES: usize = 3;
 pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
     let transport = args.tls.transport()?;
+    if [args.api, args.gateway].into_iter().any(is_for_other_hosts) {
+        warn_of_development(args.environment, "the node is open to other hosts");
+    }
     let mut renewals = Renewals::catch(&transport).context("cannot catch signals")?;
     let ca = transport.tls().and_then(|tls| tls.ca.clone());
     let data = DataFolder::open(&args.data)?;
@@ -85,6 +89,23 @@ pub(crate) fn policy_of(
         );
     }
     Ok(policy)
+}
+
+/// Whether others than processes of this host can reach a listener.
+fn is_for_other_hosts(listener: SocketAddr) -> bool {
+    Transport::<()>::Loopback.check_listener(listener).is_err()
+}
+
+/// Says once that what reaches beyond this host runs as if it did not: nobody may have chosen so.
+pub(crate) fn warn_of_development(environment: Environment, what: &str) {
+    match environment {
+        Environment::Development => tracing::warn!(
+            "{what}, and the profile is development: without a policy whatever is asked for is \
+             signed, and secrets that are not given are made; set ENVIRONMENT=production for keys \
+             that matter"
+        ),
+        Environment::Production => {}
+    }
 }
 
 /// SIGHUP, by which operators tell that a certificate was renewed. A node without one leaves it

@@ -33,7 +33,11 @@ pub enum ControlRequest {
     /// How is the party?
     Status,
     /// What waits for a person?
-    Approvals,
+    Approvals {
+        /// Only this session, with all that is to be signed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+    },
     /// Take part in this session.
     Approve {
         /// The session.
@@ -172,8 +176,14 @@ pub enum PayloadView {
         hash: HashFunction,
         /// How many they are.
         length: usize,
-        /// Their beginning, escaped, if they are a text.
+        /// Whether some of them are not shown here. Asking for the session by itself shows all.
+        truncated: bool,
+        /// The beginning, or all, escaped, if they are a text.
         text: Option<String>,
+        /// All of them in hexadecimal digits, if they are no text and the session was asked for by
+        /// itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hex: Option<String>,
     },
 }
 
@@ -217,4 +227,10 @@ pub enum ControlError {
     /// The party's actors are being made again.
     #[error("the party is restarting: try again")]
     Restarting,
+    /// The answer is longer than its reader takes.
+    #[error(
+        "the answer is too long to be told: see the party's audit log with `mpc audit show`; a \
+         command that changes something may have been carried out"
+    )]
+    AnswerTooLong,
 }

@@ -14,7 +14,8 @@ use crate::vault::{RotateIdentityError, Vault};
 use actix::prelude::*;
 use mpc_wire::limits::MAX_LABEL;
 use mpc_wire::{
-    AttemptOutcome, EnrolmentToken, Intent, PartyId, ProvenKey, SessionRefusal, Transport,
+    AttemptOutcome, DeclineReason, EnrolmentToken, Intent, PartyId, ProvenKey, SessionRefusal,
+    Transport,
 };
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -63,6 +64,9 @@ pub enum RequestError {
     /// The coordinator refused it.
     #[error("the coordinator refused the session: {0}")]
     Refused(#[from] SessionRefusal),
+    /// This party does not take part itself: nobody was asked.
+    #[error("this party does not take part in the session: {0}")]
+    Declined(DeclineReason),
     /// It ended without an outcome in this party.
     #[error("the session ended without an outcome in this party")]
     Ended,
@@ -168,8 +172,12 @@ impl Party {
     /// does not matter when this call returns: the session may have started, and even ended,
     /// before.
     ///
+    /// The caller is one of the party's own people: no requester's signature, approval or hours are
+    /// asked for. The party's own records, its quarantine and bans, its limits, and that a request is
+    /// good for one session, hold all the same.
+    ///
     /// # Errors
-    /// [`RequestError`] if the coordinator refuses, or the intent cannot be used.
+    /// [`RequestError`] if this party or the coordinator refuses, or the intent cannot be used.
     pub async fn request_session(&self, intent: Intent) -> Result<Requested, RequestError> {
         let (accepted, answer) = oneshot::channel();
         let (sender, outcome) = oneshot::channel();

@@ -5,12 +5,14 @@ mod asking;
 mod batch;
 mod hearing;
 mod peers;
+mod requesting;
 mod rotating;
 
 use batch::Batch;
 
 pub(crate) use asking::Command;
 pub(crate) use hearing::FromCoordinator;
+pub(crate) use requesting::{Caller, Request};
 pub use rotating::NEW_BACKUP_NEEDED;
 pub(crate) use rotating::RotateIdentity;
 
@@ -29,13 +31,12 @@ use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
 use mpc_pending::{Effect, Event, Launch, Now, Pending};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, FailureKind, Intent, Nonce, Objection, PartyId,
-    ProvenKey, SessionId, SessionRefusal, SignedBan, ToCoordinator, UnixMillis,
+    Attempt, AttemptFailure, AttemptOutcome, FailureKind, Nonce, Objection, PartyId, ProvenKey,
+    SessionId, SignedBan, ToCoordinator, UnixMillis,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::oneshot;
 
 /// Messages that may wait for this actor: the rounds of some hundred attempts at once.
 const MAILBOX: usize = 1024;
@@ -65,33 +66,6 @@ impl Handler<Stop> for PendingActor {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         ctx.stop();
-    }
-}
-
-/// A local caller wants a session.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Request {
-    pub(crate) intent: Intent,
-    pub(crate) caller: Caller,
-}
-
-/// Where a local caller waits.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    /// For the coordinator's answer.
-    pub(crate) accepted: Option<oneshot::Sender<Result<(), SessionRefusal>>>,
-    /// For the result. Dropped without one if the session ends without one.
-    pub(crate) outcome: oneshot::Sender<AttemptOutcome>,
-}
-
-impl Caller {
-    /// Hands over the outcome. It may overtake the coordinator's answer, which it then implies.
-    fn tell(self, session: SessionId, outcome: AttemptOutcome) {
-        let unheard_answer = self.accepted.is_some_and(|accepted| accepted.send(Ok(())).is_err());
-        if self.outcome.send(outcome).is_err() || unheard_answer {
-            tracing::debug!(%session, "the caller did not wait for the outcome");
-        }
     }
 }
 
@@ -422,15 +396,6 @@ impl Handler<LinkUp> for PendingActor {
         self.auditor.reconnected();
         self.apply(Event::Connected, ctx);
         self.speak_to_peers(ctx);
-    }
-}
-
-impl Handler<Request> for PendingActor {
-    type Result = ();
-
-    fn handle(&mut self, Request { intent, caller }: Request, ctx: &mut Self::Context) {
-        self.callers.insert(intent.session, caller);
-        self.apply(Event::Intend(intent), ctx);
     }
 }
 

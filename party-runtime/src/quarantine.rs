@@ -210,8 +210,7 @@ impl Restoration {
 
     /// Whether the party is one whose word counts.
     pub fn concerns(&self, party: PartyId) -> bool {
-        let counts =
-            |case: &Case| matches!(case, Case::Confined(c) if c.others.contains(&party));
+        let counts = |case: &Case| matches!(case, Case::Confined(c) if c.others.contains(&party));
         self.accounts.values().any(counts)
     }
 

@@ -318,6 +318,11 @@ async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task
         IntentKind::Keygen { threshold, .. } => Ok(Task::Keygen { threshold: *threshold }),
         IntentKind::Aux { .. } => Ok(Task::Aux),
         IntentKind::Sign { account, epoch, public_key, payload, .. } => {
+            // Once more: since the intent was judged the account may have moved on.
+            if vault.floor(*account).await.map_err(storage)?.is_some_and(|floor| *epoch < floor) {
+                let detail = "the share is older than the account's epoch";
+                return Err(failure(FailureKind::Storage, detail.into()));
+            }
             let share =
                 vault.share(*account, *epoch).await.map_err(storage)?.ok_or_else(|| {
                     failure(FailureKind::Storage, "no share of the account".into())
@@ -390,3 +395,6 @@ fn storage(error: VaultError) -> AttemptFailure {
 fn failure(kind: FailureKind, detail: String) -> AttemptFailure {
     AttemptFailure { kind, guilty: BTreeSet::new(), detail: bounded_detail(detail) }
 }
+
+#[cfg(test)]
+mod tests;

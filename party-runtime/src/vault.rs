@@ -21,7 +21,7 @@ mod kek;
 mod key_file;
 mod manifest;
 mod passphrase;
-mod private_file;
+pub mod private_file;
 mod provider;
 mod records;
 mod rotation;
@@ -45,6 +45,7 @@ pub use status::VaultStatus;
 #[cfg(feature = "tpm")]
 pub use tpm::{PcrSlots, TpmError, TpmKey};
 pub use transaction::VaultTransaction;
+pub(crate) use transaction::begin;
 
 use crate::audit::notes;
 use files::{Found, VaultFiles};

@@ -21,9 +21,11 @@ use mpc_wire::{
     AttemptOutcome, DeclineReason, Downlink, Identity, IntentKind, PartyId, ProvenKey, Round,
     RoundEnvelope, Scheme, SessionId, SignedJoin, ToCoordinator, ToParty, UnixMillis, Uplink,
 };
-use party_runtime::{CpuPool, Party, Vault};
+use party_runtime::policy::Profile;
+use party_runtime::{CpuPool, LivePolicy, Party, Vault};
 use proposal::Proposal;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -59,6 +61,7 @@ pub struct MaliciousCoordinator {
     parties: Vec<Party>,
     /// The same that the parties have.
     vaults: Vec<Vault>,
+    policies: Vec<LivePolicy>,
     /// Everything that was heard.
     pub transcript: Transcript,
     /// Up to where [`Self::relay`] has read it.
@@ -99,6 +102,7 @@ impl MaliciousCoordinator {
             uplink,
             parties: Vec::new(),
             vaults: Vec::new(),
+            policies: Vec::new(),
             transcript: Transcript::default(),
             relayed: 0,
             arrived: BTreeSet::new(),
@@ -108,7 +112,14 @@ impl MaliciousCoordinator {
         };
         for number in 0..PARTIES {
             let vault = open_vault(&party_folder(coordinator.folder.path(), number)).await.unwrap();
-            let spec = PartySpec::new(Role::Server, Engine::Real(cpu.clone()));
+            let file = coordinator.policy_file(number);
+            if !file.exists() {
+                std::fs::write(&file, "").unwrap();
+            }
+            let policy = LivePolicy::load(&file, Profile::Development).unwrap();
+            coordinator.policies.push(policy.clone());
+            let engine = Engine::Real(cpu.clone());
+            let spec = PartySpec { policy, ..PartySpec::new(Role::Server, engine) };
             let party = start_party(coordinator.gateway.addr(), vault.clone(), spec).await;
             coordinator.parties.push(party.unwrap());
             coordinator.vaults.push(vault);
@@ -117,6 +128,34 @@ impl MaliciousCoordinator {
             coordinator.listen("the parties to connect").await;
         }
         coordinator
+    }
+
+    /// Stops all parties and starts them again from what they have stored.
+    pub async fn restart(self) -> Self {
+        let founding = self.founding;
+        let mut coordinator = Self::over(self.stop().await).await;
+        coordinator.founding = founding;
+        coordinator
+    }
+
+    /// Gives a running party another policy.
+    pub fn set_policy(&self, number: usize, text: &str) {
+        std::fs::write(self.policy_file(number), text).unwrap();
+        self.policies.get(number).unwrap().reload().unwrap();
+    }
+
+    fn policy_file(&self, number: usize) -> PathBuf {
+        party_folder(self.folder.path(), number).join("policy.toml")
+    }
+
+    /// The file of the vault at this place.
+    pub fn vault_file(&self, number: usize) -> PathBuf {
+        party_folder(self.folder.path(), number).join("vault.sqlite")
+    }
+
+    /// The running party at this place.
+    pub fn running(&self, number: usize) -> Party {
+        self.parties.get(number).unwrap().clone()
     }
 
     /// All parties.

@@ -5,7 +5,7 @@ use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure};
 use crate::record::{PastAttempt, RaisedObjection};
 use crate::session::Session;
-use crate::state::{Gathering, Joining, Running, State};
+use crate::state::{Gathering, Joining, Patience, Running, State};
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
     AbortReason, Attempt, AttemptFailure, AttemptPlan, DeclineReason, FailureKind, Objection,
@@ -33,6 +33,10 @@ impl Session {
             self.state = State::Gathering(Gathering);
             return;
         };
+        self.plan_attempt(quorum, now, effects);
+    }
+
+    fn plan_attempt(&mut self, quorum: BTreeSet<PartyId>, now: Millis, effects: &mut Vec<Effect>) {
         self.attempt = self.attempt.next();
         let plan = AttemptPlan {
             session: self.intent.session,
@@ -46,7 +50,7 @@ impl Session {
             plan: plan.clone(),
             joins: BTreeMap::new(),
             awaiting_approval: BTreeSet::new(),
-            patience_ends: now.after(JOIN_PATIENCE),
+            patience: Patience::Until(now.after(JOIN_PATIENCE)),
         });
         // The attempt's number is durable before anybody hears of it: after a crash no other plan
         // can carry the same number.
@@ -89,6 +93,7 @@ impl Session {
             return;
         }
         joining.joins.insert(from, join.as_join().clone());
+        self.candidates.approve(from);
         if joining.joins.len() < joining.plan.quorum.len() {
             return;
         }
@@ -153,35 +158,66 @@ impl Session {
             return;
         }
         self.candidates.decline(from, reason);
-        let missing = FailureKind::PeerMissing;
-        let hopeless = self.hopeless(missing, BTreeSet::from([from]), reason.to_string());
-        match (&self.state, hopeless) {
+        match (&self.state, self.declined_by_too_many()) {
             (State::Gathering(_), Some(end)) => self.end(end, effects),
             // Whatever runs now does without this party, or will hear the same from it.
-            _ => effects.push(self.persist()),
+            (State::Gathering(_), None)
+            | (State::Joining(_) | State::Running(_) | State::Ended(_), Some(_) | None) => {
+                effects.push(self.persist());
+            }
         }
     }
 
-    /// Notes that a member waits for a person, who may take until the session's deadline.
+    /// Notes that a member waits for a person, who may take until the session's deadline as long
+    /// as there is nobody to ask instead.
     pub(crate) fn awaiting_approval(
         &mut self,
         from: PartyId,
         attempt: Attempt,
         effects: &mut Vec<Effect>,
     ) {
-        match &mut self.state {
-            State::Joining(joining)
-                if attempt == joining.plan.attempt && joining.plan.quorum.contains(&from) =>
-            {
+        let cause = match &mut self.state {
+            State::Joining(joining) if attempt != joining.plan.attempt => DropCause::OtherAttempt,
+            State::Joining(joining) if !joining.plan.quorum.contains(&from) => {
+                DropCause::NotAMember
+            }
+            // It has joined: nobody is waited for any more.
+            State::Joining(joining) if joining.joins.contains_key(&from) => DropCause::OutOfPhase,
+            State::Joining(joining) => {
                 joining.awaiting_approval.insert(from);
+                self.candidates.ponder(from);
+                return;
             }
-            State::Joining(_) => {
-                effects.push(Effect::Drop { from, cause: DropCause::OtherAttempt });
-            }
-            State::Gathering(_) | State::Running(_) | State::Ended(_) => {
-                effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
-            }
-        }
+            State::Gathering(_) | State::Running(_) | State::Ended(_) => DropCause::OutOfPhase,
+        };
+        effects.push(Effect::Drop { from, cause });
+    }
+
+    /// Plans the next attempt without the parties in which a person has yet to approve, if there
+    /// are enough others; else the persons are waited for. Nobody is at fault: an approval that
+    /// comes now serves the next attempt that includes the party, if there is one.
+    pub(crate) fn ask_others(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let State::Joining(joining) = &mut self.state else {
+            return;
+        };
+        // The last attempt is not spent on others: if they failed, the session would have failed
+        // although a person might still approve.
+        let may_spare_one = self.attempt.next().0 < MAX_ATTEMPTS;
+        let others = self.candidates.quorum_of_prompt(self.intent.quorum_size());
+        let Some(quorum) = others.filter(|_| may_spare_one) else {
+            joining.patience = Patience::WithPersons;
+            return;
+        };
+        let plan = joining.plan.clone();
+        self.past.push(PastAttempt {
+            attempt: plan.attempt,
+            quorum: plan.quorum.clone(),
+            kind: FailureKind::PeerMissing,
+            parties: BTreeSet::new(),
+            detail: "a member waits for a person's approval, others are asked instead".into(),
+        });
+        effects.extend(abort(&plan, AbortReason::Superseded));
+        self.plan_attempt(quorum, now, effects);
     }
 
     /// Takes note of an objection. If a member refuses the start of the attempt, the attempt
@@ -262,27 +298,32 @@ impl Session {
         }
     }
 
-    pub(crate) fn hopeless(
+    fn hopeless(
         &self,
         kind: FailureKind,
         parties: BTreeSet<PartyId>,
         detail: String,
     ) -> Option<SessionEnd> {
+        self.declined_by_too_many().or_else(|| {
+            (self.attempt.0 >= MAX_ATTEMPTS).then(|| {
+                SessionEnd::Failed(SessionFailure {
+                    reason: FailureReason::AttemptsExhausted(kind),
+                    parties,
+                    detail: bounded_detail(detail),
+                })
+            })
+        })
+    }
+
+    /// The end of a session whose willing parties are no quorum, were they all online.
+    pub(crate) fn declined_by_too_many(&self) -> Option<SessionEnd> {
         let declined = self.candidates.declined();
-        if let Some(reason) = declined.values().next()
-            && !self.candidates.can_reach(self.intent.quorum_size())
-        {
-            return Some(SessionEnd::Failed(SessionFailure {
+        let reason = declined.values().next()?;
+        (!self.candidates.can_reach(self.intent.quorum_size())).then(|| {
+            SessionEnd::Failed(SessionFailure {
                 reason: FailureReason::Declined(*reason),
                 parties: declined.keys().copied().collect(),
                 detail: reason.to_string(),
-            }));
-        }
-        (self.attempt.0 >= MAX_ATTEMPTS).then(|| {
-            SessionEnd::Failed(SessionFailure {
-                reason: FailureReason::AttemptsExhausted(kind),
-                parties,
-                detail: bounded_detail(detail),
             })
         })
     }

@@ -13,6 +13,9 @@ pub struct Candidates {
     declined: BTreeMap<PartyId, DeclineReason>,
     /// How many attempts each party is held to have spoilt.
     faults: BTreeMap<PartyId, u32>,
+    /// Those in which a person has yet to approve. That is no fault: at worst they come after
+    /// others with as few faults.
+    pondering: BTreeSet<PartyId>,
 }
 
 impl Candidates {
@@ -23,6 +26,7 @@ impl Candidates {
             online: Vec::new(),
             declined: BTreeMap::new(),
             faults: BTreeMap::new(),
+            pondering: BTreeSet::new(),
         };
         online.into_iter().for_each(|party| candidates.set_online(party));
         candidates
@@ -43,7 +47,16 @@ impl Candidates {
     }
 
     pub(crate) fn decline(&mut self, party: PartyId, reason: DeclineReason) {
+        self.pondering.remove(&party);
         self.declined.insert(party, reason);
+    }
+
+    pub(crate) fn ponder(&mut self, party: PartyId) {
+        self.pondering.insert(party);
+    }
+
+    pub(crate) fn approve(&mut self, party: PartyId) {
+        self.pondering.remove(&party);
     }
 
     pub(crate) fn fault(&mut self, party: PartyId) {
@@ -68,12 +81,22 @@ impl Candidates {
             .collect()
     }
 
-    /// The `size` reachable, willing parties with the fewest faults, or none if there are fewer.
+    /// The `size` reachable, willing parties with the fewest faults, among equals rather those that
+    /// wait for nobody; or none if there are fewer.
     pub fn quorum(&self, size: usize) -> Option<BTreeSet<PartyId>> {
         let mut willing: Vec<_> =
             self.online.iter().filter(|party| !self.declined.contains_key(party)).collect();
         // Stable: among equals the order of preference stays.
-        willing.sort_by_key(|party| self.faults.get(party).copied().unwrap_or(0));
+        willing.sort_by_key(|party| {
+            (self.faults.get(party).copied().unwrap_or(0), self.pondering.contains(party))
+        });
         (willing.len() >= size).then(|| willing.into_iter().take(size).copied().collect())
+    }
+
+    /// As [`Self::quorum`], of parties that wait for nobody's approval, as far as is known.
+    pub(crate) fn quorum_of_prompt(&self, size: usize) -> Option<BTreeSet<PartyId>> {
+        let mut prompt = self.clone();
+        prompt.online.retain(|party| !self.pondering.contains(party));
+        prompt.quorum(size)
     }
 }

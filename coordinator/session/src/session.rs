@@ -7,7 +7,7 @@ use crate::end::SessionEnd;
 use crate::event::Event;
 use crate::quorum::Candidates;
 use crate::record::{PastAttempt, RaisedObjection, Record};
-use crate::state::{Ended, Gathering, Position, State};
+use crate::state::{Ended, Gathering, Patience, Position, State};
 use crate::status::{Phase, Status};
 use mpc_wire::{
     AbortReason, Attempt, AttemptFailure, AuxId, FailureKind, Intent, PartyId, ToParty,
@@ -78,7 +78,10 @@ impl Session {
         match end {
             Some(end) => session.state = State::Ended(Ended { end }),
             // A restart is nobody's fault: it may go past `MAX_ATTEMPTS`, never past the deadline.
-            None => session.go_on(now, &mut effects),
+            None => match session.declined_by_too_many() {
+                Some(end) => session.end(end, &mut effects),
+                None => session.go_on(now, &mut effects),
+            },
         }
         (session, effects)
     }
@@ -87,12 +90,7 @@ impl Session {
     pub fn handle(&mut self, event: Event, now: Millis) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Online(party) => {
-                self.candidates.set_online(party);
-                if matches!(self.state, State::Gathering(_)) {
-                    self.try_attempt(now, &mut effects);
-                }
-            }
+            Event::Online(party) => self.online(party, now, &mut effects),
             Event::Offline(party) => self.offline(party, now, &mut effects),
             Event::Joined { attempt, join } => self.joined(attempt, join, &mut effects),
             Event::Declined { from, attempt, reason } => {
@@ -131,8 +129,10 @@ impl Session {
     pub fn wake_at(&self) -> Option<Millis> {
         match &self.state {
             State::Gathering(_) | State::Running(_) => Some(self.deadline),
-            State::Joining(joining) if joining.overdue().is_empty() => Some(self.deadline),
-            State::Joining(joining) => Some(self.deadline.min(joining.patience_ends)),
+            State::Joining(joining) => match joining.patience {
+                Patience::Until(end) => Some(self.deadline.min(end)),
+                Patience::WithPersons => Some(self.deadline),
+            },
             State::Ended(_) => None,
         }
     }
@@ -201,6 +201,22 @@ impl Session {
         Effect::Persist(Box::new(self.record()))
     }
 
+    fn online(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        self.candidates.set_online(party);
+        match &self.state {
+            State::Gathering(_) => self.try_attempt(now, effects),
+            // Once a person has approved, the attempt is not given up for a party whose own person
+            // may have to be asked first.
+            State::Joining(joining)
+                if joining.patience == Patience::WithPersons
+                    && !joining.is_approved_by_a_person() =>
+            {
+                self.ask_others(now, effects);
+            }
+            State::Joining(_) | State::Running(_) | State::Ended(_) => {}
+        }
+    }
+
     fn offline(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
         self.candidates.set_offline(party);
         let is_needed = match &self.state {
@@ -228,12 +244,17 @@ impl Session {
             return;
         }
         if let State::Joining(joining) = &self.state
-            && now >= joining.patience_ends
-            && !joining.overdue().is_empty()
+            && let Patience::Until(end) = joining.patience
+            && now >= end
         {
+            let guilty = joining.overdue();
+            if guilty.is_empty() {
+                self.ask_others(now, effects);
+                return;
+            }
             let failure = AttemptFailure {
                 kind: FailureKind::PeerMissing,
-                guilty: joining.overdue(),
+                guilty,
                 detail: "members did not join in time".into(),
             };
             self.attempt_failed(failure, now, effects);

@@ -24,10 +24,20 @@ pub(crate) struct Joining {
     pub(crate) plan: AttemptPlan,
     pub(crate) plan_hash: PlanHash,
     pub(crate) joins: BTreeMap<PartyId, SignedJoin>,
-    /// Whose policy asks a person. They have until the session's deadline.
+    /// Whose policy asks a person, also if that person has approved meanwhile.
     pub(crate) awaiting_approval: BTreeSet<PartyId>,
-    /// Who else has not joined by then spoils the attempt.
-    pub(crate) patience_ends: Millis,
+    pub(crate) patience: Patience,
+}
+
+/// For how long the members of an attempt are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Who has not joined by then spoils the attempt, or makes way for others if it waits for a
+    /// person.
+    Until(Millis),
+    /// Only persons are waited for, and there was nobody to ask in their stead: they have until the
+    /// session's deadline.
+    WithPersons,
 }
 
 impl Joining {
@@ -38,6 +48,11 @@ impl Joining {
     /// Who should have joined by the end of the patience.
     pub(crate) fn overdue(&self) -> BTreeSet<PartyId> {
         self.missing().difference(&self.awaiting_approval).copied().collect()
+    }
+
+    /// Whether a person has approved the attempt.
+    pub(crate) fn is_approved_by_a_person(&self) -> bool {
+        self.awaiting_approval.iter().any(|party| self.joins.contains_key(party))
     }
 }
 

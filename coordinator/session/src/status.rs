@@ -27,7 +27,9 @@ pub enum Phase {
     WaitingForParties,
     /// Members have been invited and have yet to join.
     Joining,
-    /// Everybody else has joined; persons have yet to approve.
+    /// Everybody else has joined; persons have yet to approve. After
+    /// [`crate::JOIN_PATIENCE`] others are asked instead, if there are enough of them; else it
+    /// stays so until the deadline.
     WaitingForApproval,
     /// The protocol runs.
     Running,

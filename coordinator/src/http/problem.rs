@@ -1,7 +1,7 @@
 //! Every error as a problem document (RFC 9457) with a stable code.
 
 use crate::accounts::CreateError;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::opening::{OpenError, Stopping};
 use crate::signing::SignError;
 use crate::store::StoreError;
@@ -131,13 +131,15 @@ impl Problem {
 
     /// A session that came to nothing, told to who asked for its product.
     pub(crate) fn failure(failure: &Failure) -> Self {
-        let code = match failure.reason.as_str() {
-            "expired" => Code::SessionExpired,
-            "cancelled" => Code::SessionCancelled,
-            _ => Code::SessionFailed,
+        let code = match failure.reason {
+            Reason::Expired => Code::SessionExpired,
+            Reason::Cancelled => Code::SessionCancelled,
+            Reason::Declined | Reason::AttemptsExhausted | Reason::ResultsDiffer => {
+                Code::SessionFailed
+            }
         };
         Self::new(code, failure.detail.clone())
-            .with("reason", &failure.reason)
+            .with("reason", failure.reason)
             .with("parties", &failure.parties)
     }
 

@@ -133,9 +133,8 @@ fn only_allowed_addresses_are_served() {
 
 #[test]
 fn wrong_arguments_tell_no_key() {
-    let mut revoke =
-        mpc(&["apikey", "revoke", "mpc_0123_correct-horse", "--api-key", "any-key-at-all"]);
-    let said = failure(revoke.output().unwrap(), 1);
+    let mut revoke = mpc(&["apikey", "revoke", "mpc_0123_correct-horse"]);
+    let said = failure(revoke.env("MPC_API_KEY", "any-key-at-all").output().unwrap(), 1);
     assert!(said.contains("16 lowercase") && !said.contains("horse"), "{said}");
     for (args, expected) in [
         (&["apikey", "create", "--scope", "read"][..], "--name"),

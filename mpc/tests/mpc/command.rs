@@ -1,7 +1,7 @@
 //! Running `mpc`, and the one account that all tests share.
 
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -36,7 +36,9 @@ pub(crate) fn failure(output: Output, code: i32) -> String {
 /// A demo's data folder and what the demo printed.
 #[derive(Debug)]
 pub(crate) struct Demo {
-    folder: PathBuf,
+    data: PathBuf,
+    /// Held as long as this process runs.
+    _in_use: File,
     pub(crate) stdout: String,
     /// Its log at TRACE.
     pub(crate) log: Vec<u8>,
@@ -47,16 +49,12 @@ impl Demo {
     pub(crate) fn shared() -> &'static Self {
         static DEMO: OnceLock<Demo> = OnceLock::new();
         DEMO.get_or_init(|| {
-            // At a fixed place, since nobody is left to remove it at the end.
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-demo");
-            if folder.exists() {
-                fs::remove_dir_all(&folder).unwrap();
-            }
-            let data = folder.to_str().unwrap();
-            let mut demo = mpc(&["demo", "--json", "--data", data]);
+            let (folder, in_use) = demo_folder(Path::new(env!("CARGO_TARGET_TMPDIR")));
+            let data = folder.join("data");
+            let mut demo = mpc(&["demo", "--json", "--data", data.to_str().unwrap()]);
             let output = demo.env("RUST_LOG", EVERYTHING).output().unwrap();
             let log = output.stderr.clone();
-            Self { folder, stdout: stdout(output), log }
+            Self { data, _in_use: in_use, stdout: stdout(output), log }
         })
     }
 
@@ -67,9 +65,46 @@ impl Demo {
     /// A copy of the data folder.
     pub(crate) fn copy(&self) -> TempDir {
         let copy = tempfile::tempdir().unwrap();
-        copy_folder(&self.folder, copy.path());
+        copy_folder(&self.data, copy.path());
         copy
     }
+}
+
+/// What the names of all demos' folders begin with.
+const DEMO: &str = "shared-demo";
+
+/// A new folder for a demo, and the lock that keeps it from being removed by other runs of the tests
+/// at the same time. Nobody is left to remove it at the end, so the next run does.
+fn demo_folder(within: &Path) -> (PathBuf, File) {
+    // Nobody may remove what has been made and not been locked yet.
+    let tidying = File::create(within.join(format!("{DEMO}.lock"))).unwrap();
+    tidying.lock().unwrap();
+    for entry in fs::read_dir(within).unwrap() {
+        let folder = entry.unwrap().path();
+        let is_demo = folder.file_name().unwrap().to_string_lossy().starts_with(DEMO);
+        if is_demo && folder.is_dir() && lock_in(&folder).try_lock().is_ok() {
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+    let folder = tempfile::Builder::new().prefix(DEMO).tempdir_in(within).unwrap().keep();
+    let in_use = lock_in(&folder);
+    in_use.lock().unwrap();
+    (folder, in_use)
+}
+
+fn lock_in(folder: &Path) -> File {
+    File::create(folder.join("in-use")).unwrap()
+}
+
+#[test]
+fn runs_of_the_tests_leave_each_others_demo_alone() {
+    let within = tempfile::tempdir().unwrap();
+    let (first, in_use) = demo_folder(within.path());
+    let (second, _in_use) = demo_folder(within.path());
+    assert!(first != second && first.is_dir() && second.is_dir());
+    drop(in_use);
+    let (third, _in_use) = demo_folder(within.path());
+    assert!(!first.exists() && second.is_dir() && third.is_dir());
 }
 
 /// Copies a folder and all that is in it.

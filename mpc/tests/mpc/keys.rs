@@ -120,8 +120,11 @@ fn keys_go_from_one_source_to_another() {
     let from_file = ["--master-key-file", file.to_str().unwrap()];
     let said = failure(data.keys("rotate", &from_file).output().unwrap(), 1);
     assert!(said.contains("other parties"), "{said}");
-    let mut to_hex = data.keys("rotate", &from_file);
     let new = "5e".repeat(32);
+    let mut two = data.keys("rotate", &[&from_file[..], &["--to-key-file", "other.key"]].concat());
+    let said = failure(two.env("CRYPTO_NEW_MASTER_KEY", &new).output().unwrap(), 1);
+    assert!(said.contains("several new keys") && !said.contains("5e5e"), "{said}");
+    let mut to_hex = data.keys("rotate", &from_file);
     stdout(to_hex.env("CRYPTO_NEW_MASTER_KEY", &new).output().unwrap());
     let status = data.run("status", &[]);
     assert_eq!(status["provider"], "environment");

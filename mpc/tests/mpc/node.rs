@@ -1,10 +1,10 @@
 //! `mpc node` and those who speak with it.
 
-use crate::command::{Demo, failure, stdout};
-use crate::running::{RunningNode, node};
+use crate::command::{Demo, failure, mpc, stdout};
+use crate::running::{KEY, RunningNode, node};
 use crate::second_opinion::{Claim, second_opinions};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 
 /// SHA-256 of `hello`.
@@ -70,11 +70,13 @@ fn wrong_requests_are_told_apart(node: &RunningNode, account: &str) {
             "invalid_threshold",
         ),
         (&["account", "create", "--user-id", "bob", "--parties", "4"], "not_enough_parties"),
-        (&["party", "list", "--api-key", "another-key-than-that"], "unauthorized"),
     ] {
         let said = failure(node.client(args).output().unwrap(), 1);
         assert!(said.contains(&format!("[{code}, HTTP ")), "{args:?}: {said}");
     }
+    let mut list = node.client(&["party", "list"]);
+    let said = failure(list.env("MPC_API_KEY", "another-key-than-that").output().unwrap(), 1);
+    assert!(said.contains("[unauthorized, HTTP "), "{said}");
 }
 
 fn tables_show_them(node: &RunningNode, account: &str) {
@@ -120,6 +122,32 @@ fn in_production_the_key_must_be_given() {
     assert!(said.contains("MPC_API_KEY"), "{said}");
     let said = failure(command.env("MPC_API_KEY", "short").output().unwrap(), 1);
     assert!(said.contains("too short"), "{said}");
+}
+
+#[test]
+fn a_node_of_development_that_other_hosts_reach_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = ("0.0.0.0:0", "127.0.0.1:0");
+    for (number, ((api, gateway), environment, lines)) in [
+        (("127.0.0.1:0", "[::1]:0"), "development", 0),
+        (open, "development", 1),
+        (("127.0.0.1:0", "0.0.0.0:0"), "development", 1),
+        (("0.0.0.0:0", "0.0.0.0:0"), "development", 1),
+        (open, "production", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let log = folder.path().join("log");
+        let mut command = mpc(&["--log", "warn", "node", "--parties", "0", "--allow-plaintext"]);
+        command.args(["--api", api, "--gateway", gateway]).env("ENVIRONMENT", environment);
+        command.arg("--data").arg(folder.path().join(number.to_string()));
+        command.env("MPC_API_KEY", KEY).env("MPC_COORDINATOR_KEY", "ab".repeat(32));
+        let node = RunningNode::spawn(command.stderr(File::create(&log).unwrap()));
+        assert_eq!(node.terminate().code(), Some(0));
+        let log = fs::read_to_string(log).unwrap();
+        assert_eq!(log.matches("ENVIRONMENT=production").count(), lines, "{number}: {log}");
+    }
 }
 
 #[test]

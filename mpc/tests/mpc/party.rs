@@ -20,8 +20,12 @@ impl RunningParty {
     /// Starts the party in this folder and waits until it says who it is.
     fn start(data: &Path, office: &RunningNode, more: &[&str]) -> (Self, String) {
         let gateway = office.greeting().split_whitespace().find(|word| word.starts_with("ws://"));
+        Self::start_towards(gateway.unwrap(), data, more)
+    }
+
+    fn start_towards(gateway: &str, data: &Path, more: &[&str]) -> (Self, String) {
         let mut command = mpc(&["--log", "trace", "party", "run", "--label", "apart", "--data"]);
-        command.arg(data).args(["--gateway", gateway.unwrap()]).args(more);
+        command.arg(data).args(["--gateway", gateway]).args(more);
         let log = File::options().create(true).append(true).open(log_of(data)).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -69,6 +73,25 @@ fn await_listed(office: &RunningNode, id: &str, is_so: impl Fn(&Value) -> bool) 
 
 fn run(command: &mut Command, data: &Path) -> String {
     stdout(command.arg("--data").arg(data).output().unwrap())
+}
+
+/// The name is one that RFC 6761 keeps from being anybody's.
+#[test]
+fn a_party_of_development_with_a_gateway_elsewhere_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, gateway, environment, lines) in [
+        ("near", "ws://127.0.0.1:9/", "development", 0),
+        ("far", "ws://gateway.invalid:9/", "development", 1),
+        ("earnest", "ws://gateway.invalid:9/", "production", 0),
+    ] {
+        let data = folder.path().join(name);
+        run(&mut mpc(&["party", "init"]), &data);
+        let more = ["--allow-plaintext", "--environment", environment];
+        let (party, _) = RunningParty::start_towards(gateway, &data, &more);
+        party.terminate();
+        let log = fs::read_to_string(log_of(&data)).unwrap();
+        assert_eq!(log.matches("ENVIRONMENT=production").count(), lines, "{name}: {log}");
+    }
 }
 
 #[test]

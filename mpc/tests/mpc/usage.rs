@@ -1,6 +1,9 @@
 //! What the command says to wrong arguments.
 
 use crate::command::{failure, mpc};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 const ACCOUNT: &str = "0198c6a0-0000-7000-8000-000000000000";
 
@@ -60,6 +63,68 @@ fn secrets_of_the_environment_are_in_no_help() {
     let help = String::from_utf8(command.output().unwrap().stdout).unwrap();
     assert!(help.contains("CRYPTO_MASTER_KEY"), "{help}");
     assert!(!help.contains("horse") && !help.contains("staple"), "{help}");
+    let secrets = ["MPC_API_KEY", "MPC_COORDINATOR_KEY", "JWT_SECRET_KEY", "MPC_PASSPHRASE"];
+    assert!(secrets.iter().all(|name| help.contains(&format!("{name}  "))), "{help}");
+    for option in ["--api-key ", "--coordinator-key ", "--jwt-secret-key ", "--crypto-master-key"] {
+        assert!(!help.contains(option), "{option}: {help}");
+    }
+    let help = mpc(&["keys", "rotate", "--help"]).output().unwrap().stdout;
+    assert!(String::from_utf8(help).unwrap().contains("CRYPTO_NEW_MASTER_KEY  "));
+}
+
+/// As compose files pass what is not set.
+#[test]
+fn empty_variables_are_none() {
+    let empty = |command: &mut Command, variables: &[&str]| {
+        command.envs(variables.iter().map(|name| (name, "")));
+        failure(command.output().unwrap(), FAILED)
+    };
+    let variables = ["MPC_API_KEY", "MPC_API_KEY_FILE", "MPC_TLS_CA", "MPC_URL"];
+    let said = empty(&mut mpc(&["party", "list"]), &variables);
+    assert!(said.contains("no API key"), "{said}");
+
+    let data = tempfile::tempdir().unwrap();
+    let mut node = mpc(&["node", "--data"]);
+    node.arg(data.path()).env("ENVIRONMENT", "production");
+    let variables = [
+        &variables[..],
+        &["MPC_API_LISTEN", "MPC_GATEWAY_LISTEN", "MPC_PARTIES", "MPC_POLICY", "RUST_LOG"],
+        &["MPC_COORDINATOR_KEY", "MPC_COORDINATOR_KEY_FILE", "JWT_SECRET_KEY"],
+        &["JWT_SECRET_KEY_FILE", "CRYPTO_MASTER_KEY", "MPC_MASTER_KEY_FILE", "MPC_PASSPHRASE"],
+        &["MPC_PASSPHRASE_FILE", "ALLOWED_IPS", "TRUSTED_PROXIES", "MPC_TLS_CERT", "MPC_TLS_KEY"],
+    ]
+    .concat();
+    let said = empty(&mut node, &variables);
+    assert!(said.contains("API key must be given"), "{said}");
+
+    let vault = data.path().to_str().unwrap();
+    let mut rotate = mpc(&["keys", "rotate", "--to-key-file", "key", "--vault", vault]);
+    let said = empty(&mut rotate, &["CRYPTO_NEW_MASTER_KEY", "MPC_MASTER_KEY_FILE"]);
+    assert!(said.contains("there is no vault"), "{said}");
+    let mut run = mpc(&["party", "run", "--gateway", "none", "--data"]);
+    let run = run.arg(data.path().join("party"));
+    let variables = ["MPC_ENROLMENT_TOKEN_FILE", "MPC_POLICY", "MPC_LABEL", "MPC_SERVER_NAME"];
+    let said = empty(run, &variables);
+    assert!(said.contains("no address of a gateway"), "{said}");
+    let mut show = mpc(&["audit", "show", "--database", "not there"]);
+    let said = empty(&mut show, &["MPC_DATA", "MPC_COORDINATOR_KEY_FILE"]);
+    assert!(said.contains("not there"), "{said}");
+    let mut sign = mpc(&["sign", "--account", ACCOUNT, "--message", "m"]);
+    let said = empty(&mut sign, &["MPC_REQUESTER_KEY", "MPC_REQUESTER"]);
+    assert!(said.contains("no API key"), "{said}");
+
+    // What would silently make a production node one of development.
+    let mut node = mpc(&["node", "--data", "x"]);
+    let said = failure(node.env("ENVIRONMENT", "").output().unwrap(), USAGE);
+    assert!(said.contains("production, development"), "{said}");
+}
+
+#[test]
+fn a_secret_that_is_no_text_is_refused() {
+    let mut list = mpc(&["party", "list"]);
+    let said =
+        failure(list.env("MPC_API_KEY", OsStr::from_bytes(b"\xff")).output().unwrap(), FAILED);
+    assert!(said.contains("MPC_API_KEY is no text"), "{said}");
 }
 
 #[test]

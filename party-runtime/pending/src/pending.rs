@@ -74,6 +74,17 @@ impl Pending {
         self.entries.values().filter(|entry| entry.is_under_way()).count()
     }
 
+    /// The consent that was given to a session under way; none as long as it was not, or was refused.
+    pub fn consent(&self, session: SessionId) -> Option<StoredConsent> {
+        let entry = self.entries.get(&session).filter(|entry| entry.is_under_way())?;
+        match entry.consent {
+            Consent::Given(consent) => Some(consent),
+            Consent::Unasked | Consent::Asked | Consent::Pondered { .. } | Consent::Refused(_) => {
+                None
+            }
+        }
+    }
+
     /// How many sessions are known at all, with those that are over or known by early messages.
     pub fn known(&self) -> usize {
         self.entries.len()

@@ -91,6 +91,11 @@ pub(super) fn requested(intent: &Intent) -> Note {
     Note { detail, ..note("session_requested", PARTY, intent.session) }
 }
 
+/// The party has refused a local caller.
+pub(crate) fn not_requested(session: SessionId, reason: DeclineReason) -> Note {
+    Note { decision: code(reason), ..note("session_not_requested", PARTY, session) }
+}
+
 /// The party joins an attempt.
 pub(super) fn joined(session: SessionId, attempt: Attempt, join: &SignedJoin) -> Note {
     let detail = json!({ "attempt": attempt, "plan": join.plan_hash }).to_string();

@@ -146,11 +146,21 @@ where
         tracing::warn!(uid = person.uid, "somebody else tried to control the party");
         ControlAnswer::refused(ControlError::NotAllowed)
     };
-    let mut line = serde_json::to_vec(&answer)?;
-    line.push(b'\n');
-    debug_assert!(line.len() <= MAX_ANSWER);
+    let line = line_of(&answer)?;
     tokio::time::timeout(PATIENCE, output.write_all(&line)).await??;
     output.shutdown().await
+}
+
+/// The answer in a line, never longer than the client reads: one that is cut off could not be told
+/// from garbage.
+fn line_of(answer: &ControlAnswer) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(answer)?;
+    if line.len() >= MAX_ANSWER {
+        tracing::warn!(bytes = line.len(), "an answer on the control socket is too long");
+        line = serde_json::to_vec(&ControlAnswer::refused(ControlError::AnswerTooLong))?;
+    }
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// The request must be an object: serde would also take an array of its fields.

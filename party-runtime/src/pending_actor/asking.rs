@@ -12,6 +12,7 @@ use crate::policy::gate::wall_clock;
 use crate::policy::{PolicyDecision, SignatureRule, Verdict};
 use crate::vault::{KeySource, Passphrase, VaultError};
 use actix::prelude::*;
+use mpc_pending::record::StoredConsent;
 use mpc_pending::{Effect, Event};
 use mpc_wire::audit::Note;
 use mpc_wire::{AttemptPlan, DeclineReason, Intent, PartyId, SessionId, SignedBan, ToCoordinator};
@@ -50,6 +51,11 @@ impl PendingActor {
 
     /// Tells the machine, and whom it concerns besides.
     fn decided(&mut self, intent: Intent, decision: PolicyDecision, ctx: &mut Context<Self>) {
+        if decision.policy != *self.gate.policy().current().version() {
+            // A policy that was replaced meanwhile decides nothing any more.
+            self.ask(intent, ctx);
+            return;
+        }
         self.audit(&decision);
         let session = decision.session;
         match &decision.verdict {
@@ -99,17 +105,44 @@ impl PendingActor {
         is_taken
     }
 
-    /// Declines an invitation to work with somebody whom the party refuses. It never reaches the
-    /// machine: the session may go on with another quorum.
-    pub(super) fn refuses(&mut self, plan: &AttemptPlan, ctx: &mut Context<Self>) -> bool {
+    /// Declines an invitation to work with somebody whom the party refuses, or to what the rules do
+    /// not allow any more. It never reaches the machine: the session may go on with another quorum,
+    /// or under other rules.
+    pub(super) fn refuses(
+        &mut self,
+        intent: &Intent,
+        plan: &AttemptPlan,
+        ctx: &mut Context<Self>,
+    ) -> bool {
         let is_banned = plan.quorum.iter().any(|peer| self.banned.contains(peer));
         let verdict =
             if is_banned { Err(DeclineReason::Banned) } else { self.gate.judge_plan(plan) };
-        let Err(reason) = verdict else { return false };
+        let Err(reason) = verdict.and_then(|()| self.still_allows(intent)) else { return false };
         let (session, attempt) = (plan.session, plan.attempt);
         self.waiting.push_back(Effect::SendDecline { session, attempt, reason });
         self.perform_waiting(ctx);
         true
+    }
+
+    /// A consent serves every attempt of its session, across restarts; the rules as they are now, and
+    /// the time, are looked at before each.
+    fn still_allows(&mut self, intent: &Intent) -> Result<(), DeclineReason> {
+        match self.machine.consent(intent.session) {
+            Some(StoredConsent::Approved) => {}
+            // The party's own people have asked: their word is not subject to the rules.
+            Some(StoredConsent::Intended) => return Ok(()),
+            // The gate judges what has no consent, and a person's word is judged when it comes.
+            None => return Ok(()),
+        }
+        let Some(decision) = self.gate.judge_again(intent) else { return Ok(()) };
+        self.audit(&decision);
+        match decision.verdict {
+            Verdict::Declined { reason, .. } => Err(reason),
+            Verdict::Approved
+            | Verdict::AsksPerson
+            | Verdict::ApprovedByPerson { .. }
+            | Verdict::RefusedByPerson { .. } => Ok(()),
+        }
     }
 
     /// A person has decided.
@@ -258,7 +291,7 @@ fn commanded(request: &ControlRequest, uid: u32) -> Option<Note> {
         }
         ControlRequest::Ban { party } => Some(notes::commanded("ban", uid, party)),
         ControlRequest::Status
-        | ControlRequest::Approvals
+        | ControlRequest::Approvals { .. }
         | ControlRequest::Approve { .. }
         | ControlRequest::Refuse { .. } => None,
     }
@@ -273,7 +306,11 @@ impl PendingActor {
     ) -> ResponseActFuture<Self, ControlAnswer> {
         answered(match request {
             ControlRequest::Status => ControlAnswer::Status(self.status()),
-            ControlRequest::Approvals => ControlAnswer::Approvals {
+            ControlRequest::Approvals { session: Some(session) } => match self.desk.show(session) {
+                Ok(approval) => ControlAnswer::Approvals { approvals: vec![approval], more: 0 },
+                Err(error) => ControlAnswer::refused(error),
+            },
+            ControlRequest::Approvals { session: None } => ControlAnswer::Approvals {
                 approvals: self.desk.list(MAX_LISTED),
                 more: self.desk.len().saturating_sub(MAX_LISTED),
             },

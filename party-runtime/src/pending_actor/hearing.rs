@@ -1,6 +1,7 @@
 //! What the coordinator says: decoded, checked where no state is needed, and handed on.
 
 use super::PendingActor;
+use crate::party::RequestError;
 use crate::peer_keys::PeerKeyFault;
 use actix::prelude::*;
 use mpc_pending::Event;
@@ -20,7 +21,7 @@ impl Handler<FromCoordinator> for PendingActor {
     fn handle(&mut self, FromCoordinator(message): FromCoordinator, ctx: &mut Self::Context) {
         match *message {
             ToParty::Invite { intent, plan } => {
-                if !self.refuses(&plan, ctx) {
+                if !self.refuses(&intent, &plan, ctx) {
                     self.apply(Event::Invited { intent, plan }, ctx);
                 }
             }
@@ -84,7 +85,7 @@ impl PendingActor {
     ) {
         if let Some(accepted) =
             self.callers.get_mut(&session).and_then(|caller| caller.accepted.take())
-            && accepted.send(result).is_err()
+            && accepted.send(result.map_err(RequestError::from)).is_err()
         {
             tracing::debug!(%session, "the caller did not wait for the answer");
         }

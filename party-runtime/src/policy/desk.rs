@@ -12,8 +12,16 @@ use std::collections::{BTreeMap, VecDeque};
 /// comes within hours, not thousands of sessions later.
 const MAX_CLOSED: usize = 256;
 
-/// Longest piece of a text to sign that is shown, in characters.
+/// Longest piece of a text to sign that a list shows, in characters.
 const MAX_SHOWN: usize = 240;
+
+/// How much of what is to be signed is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Beginning,
+    /// At most [`mpc_wire::limits::MAX_PAYLOAD_BYTES`]: an answer has room for one, escaped.
+    Whole,
+}
 
 /// What waits for a person, and how the last ones closed.
 #[derive(Debug, Default)]
@@ -53,10 +61,7 @@ impl Desk {
                 self.close(session, ControlError::ApprovalDecided);
                 Ok(case)
             }
-            None => {
-                let known = self.closed.iter().find(|(closed, _)| *closed == session);
-                Err(known.map_or(ControlError::NoApproval, |(_, error)| *error))
-            }
+            None => Err(self.closed_as(session)),
         }
     }
 
@@ -88,12 +93,27 @@ impl Desk {
 
     /// What waits, oldest first, at most `limit`.
     pub(crate) fn list(&self, limit: usize) -> Vec<OpenApproval> {
-        self.open.values().take(limit).filter_map(|case| view(&case.intent)).collect()
+        let view = |case: &Case| view(&case.intent, Shown::Beginning);
+        self.open.values().take(limit).filter_map(view).collect()
+    }
+
+    /// One that waits, with all that is to be signed.
+    pub(crate) fn show(&self, session: SessionId) -> Result<OpenApproval, ControlError> {
+        match self.open.get(&session) {
+            Some(case) => view(&case.intent, Shown::Whole).ok_or(ControlError::NoApproval),
+            None => Err(self.closed_as(session)),
+        }
+    }
+
+    /// Why a session cannot be decided that does not wait.
+    fn closed_as(&self, session: SessionId) -> ControlError {
+        let known = self.closed.iter().find(|(closed, _)| *closed == session);
+        known.map_or(ControlError::NoApproval, |(_, error)| *error)
     }
 }
 
 /// What a person is shown. Only signatures wait for one.
-fn view(intent: &Intent) -> Option<OpenApproval> {
+fn view(intent: &Intent, shown: Shown) -> Option<OpenApproval> {
     let IntentKind::Sign { account, epoch, public_key, path, payload, authorization, .. } =
         &intent.kind
     else {
@@ -107,22 +127,29 @@ fn view(intent: &Intent) -> Option<OpenApproval> {
         path: path.to_string(),
         requester: authorization.as_ref().map(|given| given.requester.clone()),
         digest: hex::encode(payload.digest(*account, *epoch, public_key)),
-        payload: payload_view(payload),
+        payload: payload_view(payload, shown),
         expires_at: intent.expires_at,
     })
 }
 
-fn payload_view(payload: &Payload) -> PayloadView {
-    match payload {
-        Payload::Digest(_) | Payload::Canary => PayloadView::Digest,
-        Payload::Bytes { bytes, hash } => PayloadView::Bytes {
-            hash: *hash,
-            length: bytes.len(),
-            // Escaped: a text must not write on the terminal of who is to judge it.
-            text: std::str::from_utf8(bytes)
-                .ok()
-                .map(|text| text.chars().take(MAX_SHOWN).flat_map(char::escape_default).collect()),
-        },
+fn payload_view(payload: &Payload, shown: Shown) -> PayloadView {
+    let (bytes, hash) = match payload {
+        Payload::Digest(_) | Payload::Canary => return PayloadView::Digest,
+        Payload::Bytes { bytes, hash } => (bytes, *hash),
+    };
+    let most = match shown {
+        Shown::Beginning => MAX_SHOWN,
+        Shown::Whole => usize::MAX,
+    };
+    let text = std::str::from_utf8(bytes).ok();
+    let is_whole = shown == Shown::Whole;
+    PayloadView::Bytes {
+        hash,
+        length: bytes.len(),
+        truncated: !is_whole && text.is_none_or(|text| text.chars().nth(most).is_some()),
+        // Escaped: a text must not write on the terminal of who is to judge it.
+        text: text.map(|text| text.chars().take(most).flat_map(char::escape_default).collect()),
+        hex: (is_whole && text.is_none()).then(|| hex::encode(bytes)),
     }
 }
 
@@ -131,6 +158,7 @@ mod tests {
     use super::super::decision::{SessionKind, Verdict};
     use super::super::{Policy, Profile};
     use super::*;
+    use crate::control::{ControlAnswer, MAX_ANSWER};
     use mpc_wire::{
         AccountId, DerivationPath, Epoch, HashFunction, PublicKey, RequestId, Scheme, Threshold,
     };
@@ -212,15 +240,55 @@ mod tests {
     fn a_text_cannot_write_on_the_terminal() {
         let bytes = b"pay 1\x1b[2J\r\n\xe2\x80\xae9".to_vec();
         let case = intent(1000, Payload::Bytes { bytes, hash: HashFunction::Sha256 });
-        let shown = view(&case).unwrap();
+        let shown = view(&case, Shown::Beginning).unwrap();
         let PayloadView::Bytes { text: Some(text), length: 15, .. } = shown.payload else {
             panic!("{shown:?}")
         };
         assert_eq!(text, r"pay 1\u{1b}[2J\r\n\u{202e}9");
-        let long = Payload::Bytes { bytes: vec![b'x'; 5000], hash: HashFunction::Keccak256 };
-        let PayloadView::Bytes { text: Some(text), .. } = payload_view(&long) else { panic!() };
-        assert_eq!(text.len(), MAX_SHOWN);
-        let binary = Payload::Bytes { bytes: vec![0xff; 5], hash: HashFunction::Keccak256 };
-        assert!(matches!(payload_view(&binary), PayloadView::Bytes { text: None, .. }));
+    }
+
+    #[test]
+    fn what_is_cut_says_so_and_can_be_seen_whole() {
+        let hash = HashFunction::Keccak256;
+        let shown = |bytes: &[u8], shown| match payload_view(
+            &Payload::Bytes { bytes: bytes.to_vec(), hash },
+            shown,
+        ) {
+            PayloadView::Bytes { length, truncated, text, hex, .. } => {
+                assert_eq!(length, bytes.len());
+                (truncated, text.map(|text| text.len()), hex.map(|hex| hex.len()))
+            }
+            PayloadView::Digest => panic!("bytes are shown"),
+        };
+        let fits = vec![b'x'; MAX_SHOWN];
+        let long = vec![b'x'; MAX_SHOWN + 1];
+        let binary = [0xff; 5];
+        assert_eq!(shown(&fits, Shown::Beginning), (false, Some(MAX_SHOWN), None));
+        assert_eq!(shown(&long, Shown::Beginning), (true, Some(MAX_SHOWN), None));
+        assert_eq!(shown(&binary, Shown::Beginning), (true, None, None));
+        assert_eq!(shown(&long, Shown::Whole), (false, Some(MAX_SHOWN + 1), None));
+        assert_eq!(shown(&binary, Shown::Whole), (false, None, Some(10)));
+    }
+
+    #[test]
+    fn one_session_is_shown_whole_and_fits_an_answer() {
+        let mut desk = Desk::default();
+        // The character that grows most on its way into a line of JSON.
+        let bytes = vec![0x1b; mpc_wire::limits::MAX_PAYLOAD_BYTES];
+        let case = intent(1000, Payload::Bytes { bytes, hash: HashFunction::Sha256 });
+        desk.open(waiting(&case));
+        desk.open(waiting(&intent(1000, Payload::Digest([1; 32]))));
+        let shown = desk.show(case.session).unwrap();
+        assert_eq!(shown.session, case.session);
+        let PayloadView::Bytes { truncated: false, text: Some(text), .. } = &shown.payload else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(text.len(), r"\u{1b}".len() * mpc_wire::limits::MAX_PAYLOAD_BYTES);
+        let answer = ControlAnswer::Approvals { approvals: vec![shown], more: 0 };
+        assert!(serde_json::to_vec(&answer).unwrap().len() < MAX_ANSWER);
+
+        desk.over(case.session, UnixMillis(0));
+        assert_eq!(desk.show(case.session), Err(ControlError::ApprovalEnded));
+        assert_eq!(desk.show(SessionId::generate()), Err(ControlError::NoApproval));
     }
 }

@@ -7,9 +7,10 @@ use super::{LivePolicy, Policy};
 use crate::quarantine::Quarantine;
 use crate::vault::{ShareRecord, Vault, VaultError};
 use mpc_wire::{
-    AccountId, AttemptPlan, DeclineReason, Epoch, Intent, IntentKind, SessionId, SigningRequest,
-    UnixMillis,
+    AccountId, AttemptPlan, DeclineReason, Epoch, Intent, IntentKind, PartyId, SessionId,
+    SigningRequest, UnixMillis,
 };
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 /// The epoch that a key generation makes.
@@ -46,16 +47,38 @@ impl Gate {
             Ok(Consent::ByPerson) => Verdict::AsksPerson,
             Err(Refusal { reason, detail }) => Verdict::Declined { reason, detail },
         };
-        Ok(PolicyDecision {
-            session: intent.session,
-            request: intent.request,
-            intent: intent.hash(),
-            kind: SessionKind::of(intent),
-            account: intent.kind.account(),
-            requester: SigningRequest::of_intent(intent).map(|(r, _)| r.requester.clone()),
-            policy: policy.version().clone(),
-            verdict,
-        })
+        Ok(decision(intent, &policy, verdict))
+    }
+
+    /// Judges once more, by the rules alone, an intent that this party has consented to: the
+    /// decision to decline, if they do not let it pass any more. Its request was admitted before.
+    pub(crate) fn judge_again(&self, intent: &Intent) -> Option<PolicyDecision> {
+        let policy = self.policy.current();
+        let Refusal { reason, detail } = policy.judge(intent, wall_clock()).err()?;
+        Some(decision(intent, &policy, Verdict::Declined { reason, detail }))
+    }
+
+    /// Judges an intent that the party's own people ask for. They need no requester's signature,
+    /// no person's approval and no hours: whoever commands the party's process can change its
+    /// policy. What protects them and the other holders from mistakes holds for them too: the
+    /// party's own records, its quarantine, those it refuses to work with, and that a request is
+    /// good for one session and counts against the limits.
+    pub(crate) async fn judge_own(
+        &self,
+        intent: &Intent,
+        banned: &BTreeSet<PartyId>,
+    ) -> Result<Result<(), Refusal>, VaultError> {
+        let (policy, now) = (self.policy.current(), wall_clock());
+        if let Err(refusal) = self.is_fit(intent, &policy, now).await? {
+            return Ok(Err(refusal));
+        }
+        let is_refused = |peer: PartyId| banned.contains(&peer) || policy.refuses(peer);
+        let willing = intent.eligible.iter().filter(|peer| !is_refused(**peer)).count();
+        if willing < intent.quorum_size() {
+            let detail = "too few are left without those whom the party refuses";
+            return Ok(Err(Refusal::new(DeclineReason::Banned, detail)));
+        }
+        self.admit(intent, &policy, now).await
     }
 
     /// Whether the party refuses to work with a member of the plan's quorum. Asked for each
@@ -75,17 +98,40 @@ impl Gate {
         policy: &Policy,
         now: UnixMillis,
     ) -> Result<Result<Consent, Refusal>, VaultError> {
-        if let Err(reason) = self.own_records(intent).await? {
-            return Ok(Err(Refusal::new(reason, "by the party's own records")));
-        }
-        let life = policy.rules.max_authorization_life.duration();
-        if let Err(reason) = self.quarantine.judge(intent, now, life) {
-            return Ok(Err(Refusal::new(reason, "the party was restored from a backup")));
+        if let Err(refusal) = self.is_fit(intent, policy, now).await? {
+            return Ok(Err(refusal));
         }
         let consent = match policy.judge(intent, now) {
             Ok(consent) => consent,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        Ok(self.admit(intent, policy, now).await?.map(|()| consent))
+    }
+
+    /// Whether the party is able to take part, whoever asks.
+    async fn is_fit(
+        &self,
+        intent: &Intent,
+        policy: &Policy,
+        now: UnixMillis,
+    ) -> Result<Result<(), Refusal>, VaultError> {
+        if let Err(reason) = self.own_records(intent).await? {
+            return Ok(Err(Refusal::new(reason, "by the party's own records")));
+        }
+        let life = policy.rules.max_authorization_life.duration();
+        Ok(self
+            .quarantine
+            .judge(intent, now, life)
+            .map_err(|reason| Refusal::new(reason, "the party was restored from a backup")))
+    }
+
+    /// Uses the request up, if it was not before.
+    async fn admit(
+        &self,
+        intent: &Intent,
+        policy: &Policy,
+        now: UnixMillis,
+    ) -> Result<Result<(), Refusal>, VaultError> {
         let authorization = SigningRequest::of_intent(intent).map(|(_, given)| given);
         let expires_at = authorization.map_or(intent.expires_at, |authorization| {
             authorization.expires_at.max(intent.expires_at)
@@ -101,7 +147,7 @@ impl Gate {
             expires_at,
             limits: policy.rules.limits.clone(),
         };
-        Ok(self.ledger.admit(admission).await?.map(|()| consent))
+        self.ledger.admit(admission).await
     }
 
     /// Does the intent fit what this party has stored?
@@ -134,6 +180,19 @@ impl Gate {
             Some(share) if share.session != session => Err(DeclineReason::AccountExists),
             Some(_) | None => Ok(()),
         })
+    }
+}
+
+fn decision(intent: &Intent, policy: &Policy, verdict: Verdict) -> PolicyDecision {
+    PolicyDecision {
+        session: intent.session,
+        request: intent.request,
+        intent: intent.hash(),
+        kind: SessionKind::of(intent),
+        account: intent.kind.account(),
+        requester: SigningRequest::of_intent(intent).map(|(r, _)| r.requester.clone()),
+        policy: policy.version().clone(),
+        verdict,
     }
 }
 

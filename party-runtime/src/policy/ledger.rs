@@ -7,14 +7,14 @@
 use super::decision::SessionKind;
 use super::limit::{Limit, Per};
 use super::rules::Refusal;
-use crate::vault::VaultError;
+use crate::vault::{VaultError, begin};
 use mpc_wire::{
     AccountId, DeclineReason, IntentHash, RequestId, RequesterName, SessionId, UnixMillis,
 };
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -150,8 +150,9 @@ async fn write(db: DatabaseConnection, mut waiting: mpsc::Receiver<Waiting>) {
 async fn admit_all(
     db: &DatabaseConnection,
     admissions: &[Admission],
-) -> Result<Vec<Result<(), Refusal>>, DbErr> {
-    let transaction = db.begin().await?;
+) -> Result<Vec<Result<(), Refusal>>, VaultError> {
+    // Reads before it writes, and another process may write the file meanwhile.
+    let transaction = begin(db).await?;
     let mut verdicts = Vec::with_capacity(admissions.len());
     for admission in admissions {
         verdicts.push(admit(&transaction, admission).await?);

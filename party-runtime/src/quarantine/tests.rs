@@ -92,8 +92,7 @@ fn a_newer_epoch_closes_the_share_unless_t_others_contradict() {
     assert_eq!(restoration.judge(&sign(account), NOW, LIFE), Err(DeclineReason::StaleEpoch));
     assert_eq!(restoration.confined(), BTreeSet::from([account]), "the peers are still asked");
 
-    let mut lied_to =
-        restored(RestoreMode::Quarantined, vec![share(account, 1, 2, &[2, 3, 4])]);
+    let mut lied_to = restored(RestoreMode::Quarantined, vec![share(account, 1, 2, &[2, 3, 4])]);
     lied_to.hear(&testimony(2, &[(account, u32::MAX)]));
     lied_to.hear(&testimony(3, &[(account, 1)]));
     assert_eq!(lied_to.judge(&sign(account), NOW, LIFE), Err(DeclineReason::StaleEpoch));

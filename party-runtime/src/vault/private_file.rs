@@ -18,7 +18,10 @@ fn is_ours(metadata: &Metadata) -> bool {
 
 /// Reads a file that nobody but its owner can read. What is checked is the opened file itself, so a
 /// symbolic link counts as what it leads to, and nothing can be exchanged in between.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+///
+/// # Errors
+/// [`VaultError`] if it cannot be read, is too long, or others can read or own it.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -29,6 +32,22 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     if !is_ours(&metadata) {
         return Err(VaultError::ForeignFile { path: path.to_owned(), owner: metadata.uid() });
     }
+    contents(path, file)
+}
+
+/// Reads a secret file whoever else can read it: one that several people were given together. Leaves
+/// no copies behind either.
+///
+/// # Errors
+/// [`VaultError`] if it cannot be read or is too long.
+pub fn read_shared(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let file =
+        File::open(path).map_err(|source| VaultError::KeyFile { path: path.to_owned(), source })?;
+    contents(path, file)
+}
+
+fn contents(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let failed = |source| VaultError::KeyFile { path: path.to_owned(), source };
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LENGTH + 1));
     let limit = u64::try_from(MAX_LENGTH + 1).unwrap_or(u64::MAX);
@@ -41,7 +60,10 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
 
 /// Makes a file that only its owner can use. Written aside and renamed: a crash leaves either no
 /// file or a whole one.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
+///
+/// # Errors
+/// [`VaultError::File`] if it cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
     let failed = |source| VaultError::File { path: path.to_owned(), source };
     let draft = beside(path, "draft");
     match std::fs::remove_file(&draft) {

@@ -197,7 +197,7 @@ impl VaultTransaction {
 
 /// A transaction that may write from its start: one that began by reading could find the file
 /// changed by another handle when it comes to write.
-pub(super) async fn begin(
+pub(crate) async fn begin(
     db: &sea_orm::DatabaseConnection,
 ) -> Result<DatabaseTransaction, VaultError> {
     let options = TransactionOptions {

@@ -164,7 +164,7 @@ impl House {
     }
 
     pub(crate) async fn approvals(&self, party: usize) -> Vec<OpenApproval> {
-        match self.control(party, ControlRequest::Approvals).await {
+        match self.control(party, ControlRequest::Approvals { session: None }).await {
             ControlAnswer::Approvals { approvals, more: 0 } => approvals,
             other => panic!("{other:?}"),
         }

@@ -12,6 +12,8 @@ mod joins;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod sessions;

@@ -2,8 +2,8 @@
 
 use crate::ops::Op;
 use mpc_session::{
-    CheckedOutcome, Effect, Event, MAX_OBJECTIONS, Millis, Order, Phase, Record, Session,
-    SessionEnd, Status,
+    CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS, Millis, Order,
+    Phase, Record, Session, SessionEnd, Status,
 };
 use mpc_wire::{
     AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DerivationPath,
@@ -39,6 +39,8 @@ pub(crate) struct Harness {
     online: BTreeSet<PartyId>,
     /// Every plan that anybody was invited to.
     plans: BTreeMap<Attempt, AttemptPlan>,
+    /// When the newest of them was told.
+    planned_at: Millis,
     /// The attempts that were started, and those that were aborted.
     started: BTreeSet<Attempt>,
     aborted: BTreeSet<Attempt>,
@@ -67,6 +69,7 @@ impl Harness {
             now: Millis(0),
             online: online.into_iter().collect(),
             plans: BTreeMap::new(),
+            planned_at: Millis(0),
             started: BTreeSet::new(),
             aborted: BTreeSet::new(),
             reported: BTreeSet::new(),
@@ -105,6 +108,9 @@ impl Harness {
             return;
         }
         for event in self.events(op) {
+            let is_tick = event == Event::Tick;
+            let is_crash = self.crash_after.is_some();
+            let failed_before = self.durable.past.len();
             let was_ended = self.session.ended().is_some();
             let effects = self.session.handle(event, self.now);
             assert!(
@@ -118,6 +124,9 @@ impl Harness {
                 None => self.perform(effects),
             }
             self.check();
+            if is_tick && !is_crash {
+                self.check_after_tick(failed_before);
+            }
         }
     }
 
@@ -201,6 +210,9 @@ impl Harness {
                 assert!(self.durable.end.is_none());
                 // One number, one plan; and numbers only grow.
                 let newest = self.plans.last_key_value().map(|(attempt, _)| *attempt);
+                if newest != Some(plan.attempt) {
+                    self.planned_at = self.now;
+                }
                 let known = self.plans.entry(plan.attempt).or_insert_with(|| plan.clone());
                 assert_eq!(*known, plan, "an attempt's number was used again");
                 assert!(newest.is_none_or(|newest| plan.attempt >= newest));
@@ -262,8 +274,10 @@ impl Harness {
                 let awaits = |party: &PartyId| self.awaiting.contains(&(status.attempt, *party));
                 let is_patient = status.waiting_for.iter().all(awaits);
                 assert_eq!(status.phase == Phase::WaitingForApproval, is_patient);
-                // Patience with the others, and only with them, ends before the deadline.
-                assert!(!is_patient || self.session.wake_at() == Some(DEADLINE));
+                // Patience with the others ends before the deadline, and nothing ends it sooner.
+                let patience_ends = self.planned_at.after(JOIN_PATIENCE).min(DEADLINE);
+                let wake_at = self.session.wake_at();
+                assert!(wake_at == Some(patience_ends) || is_patient && wake_at == Some(DEADLINE));
             }
             // Who has reported is no longer needed.
             Phase::Running => {
@@ -274,6 +288,32 @@ impl Harness {
                 );
             }
             Phase::Ended => {}
+        }
+    }
+
+    /// What must hold once the machine has been told the time.
+    fn check_after_tick(&self, failed_before: usize) {
+        assert!(self.session.wake_at().is_none_or(|at| at > self.now), "woken for nothing");
+        for past in self.durable.past.iter().skip(failed_before) {
+            let blamed = past.parties.iter().map(|party| (past.attempt, *party));
+            assert!(
+                blamed.into_iter().all(|member| !self.awaiting.contains(&member)),
+                "a person's time was held against the party: {past:?}"
+            );
+        }
+        let Status { phase, attempt, .. } = self.session.status();
+        let is_joining = matches!(phase, Phase::Joining | Phase::WaitingForApproval);
+        if is_joining && self.now >= self.planned_at.after(JOIN_PATIENCE) {
+            assert_eq!(phase, Phase::WaitingForApproval, "waits for more than persons");
+            let prompt = self.online.iter().filter(|party| {
+                !self.durable.declines.contains_key(party)
+                    && !self.awaiting.iter().any(|(_, awaiting)| awaiting == *party)
+            });
+            assert!(
+                prompt.count() < self.durable.intent.quorum_size()
+                    || attempt.next().0 >= MAX_ATTEMPTS,
+                "waits for a person although others would do"
+            );
         }
     }
 

@@ -120,6 +120,30 @@ async fn what_is_no_request_is_answered_and_never_asked() {
     assert!(cut.is_empty() || cut.contains("bad_request"), "{cut}");
 }
 
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    // The longest `detail` that fits beside `{"answer":"done","detail":""}` and the line's end.
+    let longest = MAX_ANSWER - serde_json::to_vec(&ControlAnswer::done("")).unwrap().len() - 1;
+    for (length, fits) in [(longest, true), (longest + 1, false), (2 * MAX_ANSWER, false)] {
+        let answer = ControlAnswer::done("x".repeat(length));
+        let socket = ControlSocket::bind(&folder.path().join(SOCKET)).unwrap();
+        let given = answer.clone();
+        let serve = socket.serve(move |_, _| {
+            let given = given.clone();
+            Box::pin(async move { given })
+        });
+        let path = folder.path().to_owned();
+        let asked = tokio::task::spawn_blocking(move || ask(&path, &ControlRequest::Status));
+        let heard = tokio::select! {
+            () = serve => panic!("the socket ended"),
+            heard = asked => heard.unwrap().unwrap(),
+        };
+        let too_long = ControlAnswer::refused(ControlError::AnswerTooLong);
+        assert!(heard == if fits { answer } else { too_long }, "{length}");
+    }
+}
+
 /// Connections that say nothing neither keep others out for long nor for ever.
 #[tokio::test]
 async fn silent_connections_are_cut() {
@@ -128,12 +152,12 @@ async fn silent_connections_are_cut() {
         let path = folder.join(SOCKET);
         let silent: Vec<_> =
             (0..MAX_CONNECTIONS).map(|_| StdStream::connect(&path).unwrap()).collect();
-        let answer = ask(&folder, &ControlRequest::Approvals).unwrap();
+        let answer = ask(&folder, &ControlRequest::Approvals { session: None }).unwrap();
         drop(silent);
         answer
     })
     .await;
-    assert_eq!((answer, asked), (ControlAnswer::done("Approvals"), 1));
+    assert_eq!((answer, asked), (ControlAnswer::done("Approvals { session: None }"), 1));
 }
 
 #[test]

@@ -172,6 +172,30 @@ async fn what_expired_long_ago_is_forgotten_and_nothing_sooner() {
     assert_eq!(rows().await, 0);
 }
 
+/// Another process has the file in its hands, and has changed it when the admission's turn comes.
+#[tokio::test]
+async fn an_admission_waits_for_another_writer_of_the_file() {
+    const HELD: Duration = Duration::from_millis(200);
+    let party = Party::new();
+    let (_vault, ledger) = party.open().await;
+    // Every connection has its own view: the ledger's has been in use before.
+    assert_eq!(reason(&ledger, &admission(1, &[])).await, None);
+    let url = format!("sqlite://{}", party.folder.path().join("vault.sqlite").display());
+    let other = sea_orm::Database::connect(&url).await.unwrap();
+    for at in 2..5 {
+        let writing = begin(&other).await.unwrap();
+        let change = "UPDATE used_requests SET forget_at = forget_at + 1";
+        writing.execute_unprepared(change).await.unwrap();
+        let mine = admission(at, &[]);
+        let mut admitted = std::pin::pin!(reason(&ledger, &mine));
+        // Nothing tells that an admission has begun. One that fails would have failed by then.
+        let early = tokio::time::timeout(HELD, &mut admitted).await;
+        assert!(early.is_err(), "admitted while another process writes: {early:?}");
+        writing.commit().await.unwrap();
+        assert_eq!(admitted.await, None);
+    }
+}
+
 #[tokio::test]
 async fn a_ledger_that_cannot_write_admits_nothing() {
     let party = Party::new();
