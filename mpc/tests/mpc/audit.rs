@@ -225,6 +225,15 @@ fn a_head_that_was_kept_elsewhere_shows_that_an_older_copy_was_put_back() {
     let newer = copy(older.path());
     let node = RunningNode::start(newer.path());
     node.await_parties(3);
+    // Each log has an entry of this start: a party's may come a moment after its connection.
+    let before = check(&with_keys(older.path()));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let has_grown = |report: &Report| {
+        report.logs.iter().zip(&before.logs).all(|(log, before)| log.entries > before.entries)
+    };
+    while !has_grown(&check(&with_keys(newer.path()))) {
+        assert!(Instant::now() < deadline, "not every log has grown");
+    }
     assert!(node.terminate().success());
     let kept = stdout(audit(newer.path(), &["head"]).output().unwrap());
     let heads: Value = serde_json::from_str(&kept).unwrap();

@@ -119,16 +119,26 @@ fn a_person_comes_before_a_fault_and_after_everybody_else() {
 
     let (mut harness, asked, prompt) = one_awaits(&[0, 1, 2]);
     let third = outsider(&harness);
-    harness.step(&Op::Offline(prompt));
-    harness.step(&Op::Online(prompt));
-    // The one that was away has a fault now: the others are the quorum. With one more fault each ...
-    assert_eq!(harness.session().status().quorum, parties(&harness, [asked, third]));
-    harness.step(&Op::Offline(third));
-    harness.step(&Op::Online(third));
-    harness.step(&Op::Offline(asked));
-    harness.step(&Op::Online(asked));
-    // ... all are equal, and the person is the last choice.
+    // Each spoils one attempt: all are equal then, and the person is the last choice, wherever the
+    // party stands in the order of preference.
+    for from in [prompt, third, asked] {
+        assert!(harness.session().status().quorum.contains(&harness.party(asked)));
+        harness.step(&Op::Decline { from, reason: DeclineReason::Overloaded, stale: false });
+    }
+    assert_eq!(harness.session().status().attempt, Attempt(4));
     assert_eq!(harness.session().status().quorum, parties(&harness, [prompt, third]));
+}
+
+#[test]
+fn who_has_approved_is_asked_with_others_like_anybody_else() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let (approved, asked) = (harness.member(0), harness.member(1));
+    let third = outsider(&harness);
+    harness.step(&awaits(approved));
+    harness.step(&awaits(asked));
+    harness.step(&joins(approved));
+    harness.step(&Op::Tick(JOIN_PATIENCE));
+    assert_eq!(harness.session().status().quorum, parties(&harness, [approved, third]));
 }
 
 /// Of the others one never joins: the session asks them as long as it can spare attempts, and then
