@@ -308,7 +308,7 @@ enum Column {
 async fn flips(path: &Path, table: &str, filter: &str, columns: &[(&str, Column)]) -> Vec<String> {
     let mut flips = Vec::new();
     for (column, form) in columns {
-        let from = format!("update {table} set {column} =");
+        let from = format!("update or replace {table} set {column} =");
         if *form == Column::Number {
             flips.push(format!("{from} {column} + 1 where {filter}"));
             continue;
