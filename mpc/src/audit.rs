@@ -172,7 +172,8 @@ pub async fn signed_head(log: &LogSource) -> Result<Option<KeptHead>, CannotChec
         (LogKind::Coordinator, _) => database.signed_head().await?,
         (LogKind::Party, Some(LogKey::Party(key))) => {
             let sealed = |source| CannotCheck::Sealed { log: log.name.clone(), source };
-            party_runtime::signed_audit_head(database.connection(), key).await.map_err(sealed)?
+            let connection = database.connection();
+            Some(party_runtime::signed_audit_head(connection, key).await.map_err(sealed)?)
         }
         (LogKind::Party, Some(LogKey::Coordinator(_)) | None) => None,
     };

@@ -2,8 +2,8 @@
 //! it; and the heads of the coordinator's log that it was shown.
 //!
 //! Entries are chained by hashes and appended by the vault, in the same commit as what they
-//! describe. With each commit that appends, the log's head is sealed as a record of the vault: who
-//! can write the database, but has not the master key, can neither cut nor rewrite the log unnoticed.
+//! describe. With each commit that appends, the log's head is sealed in the root of the vault's
+//! manifest: who can write the database, but has not the master key, can neither cut nor rewrite the log unnoticed.
 //! Who has a copy of the whole database from before can put that back; then the heads tell that the
 //! party has shown the coordinator with its joins.
 //!
@@ -90,7 +90,7 @@ impl Auditor {
     /// The head of the party's own log, unless the other end was shown this very one over this
     /// connection.
     pub(crate) fn show(&mut self, vault: &Vault) -> Option<SignedHead> {
-        let head = vault.audit_head()?;
+        let head = vault.audit_head();
         if self.shown.as_ref().is_some_and(|shown| shown.head == head) {
             return None;
         }

@@ -2,7 +2,7 @@
 //!
 //! Master key (KEK) → data key, random for each write of a record and wrapped by the KEK → record;
 //! both by AES-256-GCM with a random nonce and the record's place as associated data. A sealed
-//! manifest lists the last write of every durable record.
+//! manifest lists the last write of every record.
 //!
 //! Reading order: `records` (what is kept), `transaction` (how it is kept together), `manifest`
 //! (what was swapped, removed or rolled back), `sealed`, `row_seal` and `rows` (how a row is made);
@@ -54,15 +54,12 @@ use identity::record_of;
 use kek::Keyring;
 use manifest::{Changes, Manifest, compare, find, id_of, upsert};
 use migrations::party::Migrator;
-use mpc_wire::audit::Head;
 use mpc_wire::{AccountId, AuxId, Epoch, Identity, PartyId, SessionId};
-use records::{IdentityRecord, Protection};
+use records::IdentityRecord;
 use row_seal::{open_row, seal_row};
 use rows::record;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{
-    ColumnTrait, ConnectOptions, Database, DatabaseConnection, EntityTrait, QueryFilter,
-};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, EntityTrait};
 use sea_orm_migration::MigratorTrait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,8 +87,6 @@ struct Shared {
     /// The manifest as this vault has last seen it.
     manifest: Mutex<Arc<Manifest>>,
     rotating: tokio::sync::Mutex<()>,
-    /// Where the audit log ended with the last commit of this vault.
-    audit_head: Mutex<Option<Head>>,
 }
 
 impl Shared {
@@ -101,14 +96,6 @@ impl Shared {
 
     fn manifest(&self) -> Arc<Manifest> {
         Arc::clone(&self.manifest.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn audit_head(&self) -> Option<Head> {
-        *self.audit_head.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember_audit_head(&self, head: Head) {
-        *self.audit_head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
     }
 
     /// Takes note of a manifest that was read or committed, unless a newer one is known.
@@ -266,25 +253,24 @@ impl Vault {
         transaction.commit().await
     }
 
-    /// Reads every session record. One that was altered is left where it is and told to the log:
-    /// it must not take the other sessions with it.
+    /// Reads every session record. One that was altered, or put back as it was before its attempt was
+    /// launched, is left where it is and told to the log: it must not take the other sessions with
+    /// it.
     ///
     /// # Errors
     /// [`VaultError`] if the database cannot be read.
     pub async fn sessions(&self) -> Result<Vec<mpc_pending::Record>, VaultError> {
-        let keys = self.shared.keys.read().await;
-        let rows = record::Entity::find()
-            .filter(record::Column::Kind.eq(Kind::Session.name()))
-            .all(&self.shared.db)
-            .await?;
-        let read = rows.iter().filter_map(|row| match open_row(&keys, self.party(), row) {
+        let mut transaction = self.begin().await?;
+        let read = transaction.list_each(Kind::Session).await;
+        transaction.give_up().await?;
+        let usable = read?.into_iter().filter_map(|(place, record)| match record {
             Ok(record) => Some(record),
             Err(error) => {
-                tracing::error!(session = row.name, %error, "a stored session cannot be used");
+                tracing::error!(session = place.name(), %error, "a stored session cannot be used");
                 None
             }
         });
-        Ok(read.collect())
+        Ok(usable.collect())
     }
 
     /// Begins a transaction. It has the vault's only connection until it ends.
@@ -353,11 +339,8 @@ impl Vault {
         let keys = self.shared.keys.read().await;
         let place = Place::new(kind.name(), name, epoch);
         let row = find(&self.shared.db, &place).await?;
-        let is_as_known = kind.protection() == Protection::Passing || {
-            let listed = self.shared.manifest().listed(&place);
-            compare(&place, listed, row.is_some(), row.as_ref().and_then(id_of)).is_ok()
-        };
-        if is_as_known {
+        let listed = self.shared.manifest().listed(&place);
+        if compare(&place, listed, row.is_some(), row.as_ref().and_then(id_of)).is_ok() {
             return row.map(|row| open_row(&keys, self.party(), &row)).transpose();
         }
         drop(keys);
@@ -444,7 +427,6 @@ impl Vault {
                 keys: Arc::new(RwLock::new(keys)),
                 manifest: Mutex::new(Arc::new(manifest)),
                 rotating: tokio::sync::Mutex::new(()),
-                audit_head: Mutex::new(None),
             }),
         }
     }

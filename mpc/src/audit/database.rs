@@ -5,6 +5,7 @@ use super::{CannotCheck, LogKey, LogSource, WitnessedHead};
 use coordinator::audit_keeper;
 use mpc_wire::audit::{Entry, Head};
 use mpc_wire::{EntryHash, PartyId, PartySignature, SignedHead, UnixMillis};
+use party_runtime::VaultError;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
     Statement, TransactionTrait,
@@ -201,14 +202,14 @@ impl Database {
             return Ok((keeper, OwnWord::NotLookedAt, false));
         };
         let own = match party_runtime::sealed_audit_head(&self.view, key).await {
-            Ok(Some(head)) => OwnWord::Head(head),
-            Ok(None) => OwnWord::Nothing,
-            Err(party_runtime::VaultError::Altered(_) | party_runtime::VaultError::Form(_)) => {
-                OwnWord::NotItsWord
-            }
-            Err(source) => {
-                return Err(CannotCheck::Sealed { log: log.name.clone(), source });
-            }
+            Ok(head) => OwnWord::Head(head),
+            Err(
+                VaultError::Altered(_)
+                | VaultError::Form(_)
+                | VaultError::Missing(_)
+                | VaultError::RolledBack(_),
+            ) => OwnWord::NotItsWord,
+            Err(source) => return Err(CannotCheck::Sealed { log: log.name.clone(), source }),
         };
         Ok((keeper, own, true))
     }

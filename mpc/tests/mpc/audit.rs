@@ -7,8 +7,8 @@ use coordinator::{CoordinatorSecret, audit_keeper};
 use mpc::audit::{
     CannotCheck, LogKey, LogReport, LogSource, Problem, Report, WitnessedHead, logs_in, verify,
 };
-use mpc_wire::SignedHead;
-use mpc_wire::audit::Head;
+use mpc_wire::audit::{Head, Note};
+use mpc_wire::{AccountId, Epoch, SignedHead};
 use party_runtime::KeySource;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -184,6 +184,29 @@ fn audit_verify_finds_a_recomputed_chain() {
         let first = report.first().unwrap();
         assert_eq!((first.number, first.problem), (1, Problem::Rewritten), "{first:?}");
     });
+}
+
+#[test]
+fn audit_verify_finds_a_tail_that_is_put_back_with_the_sealed_head() {
+    let data = Demo::shared().copy();
+    let path = database(data.path(), "party-1");
+    tamper(&path, &Tampering::Keep);
+    // The party goes on: an entry, and something that its vault must not forget.
+    let key = KeySource::ExistingFile(path.parent().unwrap().join("master.key"));
+    block_on(async {
+        let vault = party_runtime::Vault::open(&path, &key).await.unwrap();
+        let mut transaction = vault.begin().await.unwrap();
+        transaction.raise_floor(AccountId::generate(), Epoch(2)).await.unwrap();
+        transaction.enter(Note { event: "test", ..Note::default() });
+        transaction.commit().await.unwrap();
+        vault.close().await.unwrap();
+    });
+    assert!(check(&with_keys(data.path())).is_whole());
+    tamper(&path, &Tampering::PutBack);
+    let [report, without_key] = reports(data.path(), "party-1");
+    let first = report.first().unwrap();
+    assert_eq!((first.number, first.problem), (1, Problem::HeadLost), "{first:?}");
+    assert_eq!(without_key.findings, [], "only the key shows it");
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub(crate) enum Tampering {
     Append,
     /// Signs the head anew, with a key of one's own.
     SignWithAnotherKey,
+    /// Keeps a party's log and what its head is sealed in.
+    Keep,
+    /// Puts both back as they were kept.
+    PutBack,
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -46,6 +50,16 @@ pub(crate) fn tamper(database: &Path, deed: &Tampering) {
 
 async fn apply(db: &DatabaseConnection, deed: &Tampering) {
     match *deed {
+        Tampering::Keep => {
+            run(db, "CREATE TABLE kept_log AS SELECT * FROM audit_log").await;
+            let root = "SELECT * FROM sealed_records WHERE kind = 'manifest'";
+            run(db, &format!("CREATE TABLE kept_root AS {root}")).await;
+        }
+        Tampering::PutBack => {
+            run(db, "DELETE FROM audit_log").await;
+            run(db, "INSERT INTO audit_log SELECT * FROM kept_log").await;
+            run(db, "INSERT OR REPLACE INTO sealed_records SELECT * FROM kept_root").await;
+        }
         Tampering::Alter { number, column: "at" } => {
             run(db, &format!("UPDATE audit_log SET at = at + 1 WHERE number = {number}")).await;
         }

@@ -1,8 +1,8 @@
-//! The audit log's end of a vault: entries are appended by its transactions, and the head of the log
-//! is sealed with each.
+//! The audit log's end of a vault: entries are appended by its transactions, and each seals the head
+//! of the log in the manifest's root.
 
 use super::header::Header;
-use super::manifest::find;
+use super::manifest::{Manifest, compare, find, id_of};
 use super::records::{IdentityRecord, Kind, Place};
 use super::row_seal::open_row;
 use super::{KekProvider, Vault, VaultError, VaultTransaction};
@@ -25,17 +25,9 @@ impl Vault {
         transaction.commit().await
     }
 
-    /// The head of the party's audit log, durable, as of the last entry made through this vault.
-    pub fn audit_head(&self) -> Option<Head> {
-        self.shared.audit_head()
-    }
-
-    /// The head of the party's audit log as it is sealed.
-    ///
-    /// # Errors
-    /// [`VaultError`] if it cannot be read.
-    pub async fn sealed_audit_head(&self) -> Result<Option<Head>, VaultError> {
-        self.read_record(Kind::AuditHead, "", Epoch(0)).await
+    /// The head of the party's audit log as this vault has sealed or read it last.
+    pub fn audit_head(&self) -> Head {
+        self.shared.manifest().audit_head()
     }
 }
 
@@ -45,7 +37,7 @@ impl VaultTransaction {
         self.notes.push(note);
     }
 
-    /// Appends what was entered, and seals the new head.
+    /// Appends what was entered; the new head is to be sealed with the manifest.
     pub(super) async fn append(&mut self) -> Result<Option<Head>, VaultError> {
         if self.notes.is_empty() {
             return Ok(None);
@@ -59,34 +51,20 @@ impl VaultTransaction {
             head = next;
         }
         log::append(&self.db, entries).await?;
-        self.put(Kind::AuditHead, "", Epoch(0), &head).await?;
         Ok(Some(head))
     }
 
     /// Where the log goes on. It is asked for each time: another handle of the vault may have
     /// appended. What is not as it was left is told, entered, and kept as evidence.
     async fn end_of_log(&mut self) -> Result<Head, VaultError> {
+        let left = self.load().await?.audit_head();
         let rows = log::end(&self.db).await?;
-        if self.shared.audit_head() == Some(rows) {
-            return Ok(rows);
-        }
-        let sealed = match self.read(Kind::AuditHead, "", Epoch(0)).await {
-            // The log must be able to say so.
-            Err(VaultError::Altered(_) | VaultError::Form(_)) => None,
-            read => read?,
-        };
-        let is_lost = sealed.is_none();
-        let sealed = sealed.unwrap_or(Head::EMPTY);
-        // What this vault wrote last, or what the one before it did.
-        let known = self.shared.audit_head().filter(|known| known.count > sealed.count);
-        let left = known.unwrap_or(sealed);
         if left == rows {
             return Ok(rows);
         }
         let fault = match log::hash_of(&self.db, left.count).await? {
             _ if rows.count < left.count => "cut",
             Some(hash) if hash != left.hash => "rewritten",
-            Some(_) | None if is_lost => "head_lost",
             Some(_) | None => "appended",
         };
         let (party, count, found) = (self.shared.party(), left.count, rows.count);
@@ -106,16 +84,15 @@ impl VaultTransaction {
 /// meanwhile.
 ///
 /// # Errors
-/// [`VaultError::WrongKey`] if the vault is sealed with another key; else if it cannot be read.
+/// [`VaultError::WrongKey`] if the vault is sealed with another key; else if it cannot be read, or
+/// was put back without all that has changed since.
 pub async fn sealed_audit_head(
     db: &impl ConnectionTrait,
     provider: &dyn KekProvider,
-) -> Result<Option<Head>, VaultError> {
+) -> Result<Head, VaultError> {
     let header = Header::read(db).await?.ok_or(VaultError::HeaderAltered)?;
     let keys = header.keyring(provider.key(&header.wanted())?)?;
-    let place = Place::new(Kind::AuditHead.name(), "", Epoch(0));
-    let row = find(db, &place).await?;
-    row.map(|row| open_row(&keys, header.party, &row)).transpose()
+    Ok(Manifest::read(db, &keys, header.party).await?.audit_head())
 }
 
 /// As [`sealed_audit_head`], signed with the party's identity.
@@ -125,17 +102,17 @@ pub async fn sealed_audit_head(
 pub async fn signed_audit_head(
     db: &impl ConnectionTrait,
     provider: &dyn KekProvider,
-) -> Result<Option<SignedHead>, VaultError> {
+) -> Result<SignedHead, VaultError> {
     let header = Header::read(db).await?.ok_or(VaultError::HeaderAltered)?;
     let keys = header.keyring(provider.key(&header.wanted())?)?;
-    let read = async |kind: Kind| find(db, &Place::new(kind.name(), "", Epoch(0))).await;
-    let Some(head) = read(Kind::AuditHead).await? else { return Ok(None) };
-    let head: Head = open_row(&keys, header.party, &head)?;
+    let manifest = Manifest::read(db, &keys, header.party).await?;
     let place = Place::new(Kind::Identity.name(), "", Epoch(0));
-    let row = read(Kind::Identity).await?.ok_or_else(|| VaultError::Missing(place.clone()))?;
+    let row = find(db, &place).await?;
+    compare(&place, manifest.listed(&place), row.is_some(), row.as_ref().and_then(id_of))?;
+    let row = row.ok_or_else(|| VaultError::Missing(place.clone()))?;
     let IdentityRecord { seed, rotations } = open_row(&keys, header.party, &row)?;
     let seed: &[u8; 32] = seed.expose().try_into().map_err(|_| VaultError::Form(place.clone()))?;
     let identity = Identity::restore(header.party, seed, &rotations)
         .map_err(|_| VaultError::Altered(place))?;
-    Ok(Some(SignedHead::sign(&identity, head)))
+    Ok(SignedHead::sign(&identity, manifest.audit_head()))
 }

@@ -2,17 +2,16 @@
 //!
 //! A sealed record proves that it belongs to its place, not that it is the newest of its place, nor
 //! that none is missing. So a root record and [`PAGES`] pages, sealed themselves, list the data key
-//! id of the last write of every durable record; they change in the same transaction as it. The
-//! root pins the pages and carries a counter that only grows.
+//! id of the last write of every record; they change in the same transaction as it. The root pins
+//! the pages and where the audit log ends, and carries a counter that only grows.
 //!
 //! What this sees: a record that was removed, put back after it was replaced or deleted, or any part
 //! of the manifest that is older than the rest; while the vault is open, also all of them rolled
 //! back together, since the open vault remembers the counter.
 //!
 //! What it cannot see: the whole file replaced by an older copy of itself while the party is
-//! stopped. Nothing inside of a file can; the peers' floors and bans and the heads of the audit logs
-//! do. Session records are not listed either: they change with every message, and one that is older
-//! than the coordinator's view costs an attempt, since no nonce and no round outlives one.
+//! stopped, or all of it that has changed since. Nothing inside of a file can; the peers' floors and
+//! bans and the heads of the audit logs do.
 
 use super::VaultError;
 use super::kek::Keyring;
@@ -20,6 +19,7 @@ use super::records::{Kind, Place, Protection};
 use super::row_seal::{open_row, place_of, seal_row};
 use super::rows::record;
 use super::sealed::DataKeyId;
+use mpc_wire::audit::Head;
 use mpc_wire::{Epoch, PartyId};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub(super) struct Manifest {
     /// Which write of the root this is.
     root: DataKeyId,
     counter: u64,
+    /// Where the audit log ends.
+    audit_head: Head,
     pages: BTreeMap<u8, Arc<Page>>,
 }
 
@@ -58,6 +60,7 @@ struct Page {
 #[derive(Serialize, Deserialize)]
 struct RootRecord {
     counter: u64,
+    audit_head: Head,
     pages: BTreeMap<u8, DataKeyId>,
 }
 
@@ -76,8 +79,8 @@ impl Manifest {
     ) -> Result<Self, VaultError> {
         // The root's id is that of the write below.
         let root = DataKeyId::generate()?;
-        let empty = Self { root, counter: 0, pages: BTreeMap::new() };
-        empty.write(db, keys, party, first).await
+        let empty = Self { root, counter: 0, audit_head: Head::EMPTY, pages: BTreeMap::new() };
+        empty.write(db, keys, party, first, Head::EMPTY).await
     }
 
     /// Reads the stored manifest.
@@ -111,7 +114,7 @@ impl Manifest {
             return Err(VaultError::Missing(page_place(*number)));
         }
         let id = id_of(&row).ok_or(VaultError::Altered(place))?;
-        Ok(Self { root: id, counter: root.counter, pages })
+        Ok(Self { root: id, counter: root.counter, audit_head: root.audit_head, pages })
     }
 
     /// The stored manifest: this one if it is still the newest, else what another handle of the same
@@ -145,15 +148,22 @@ impl Manifest {
         self.counter > other.counter
     }
 
-    /// Writes the manifest with these changes; the result is the one to keep after the commit.
+    /// Where the audit log ends.
+    pub(super) fn audit_head(&self) -> Head {
+        self.audit_head
+    }
+
+    /// Writes the manifest with these changes and the audit log's end; the result is the one to keep
+    /// after the commit.
     pub(super) async fn write(
         &self,
         db: &impl ConnectionTrait,
         keys: &Keyring,
         party: PartyId,
         changes: &Changes,
+        audit_head: Head,
     ) -> Result<Self, VaultError> {
-        let mut next = self.clone();
+        let mut next = Self { audit_head, ..self.clone() };
         let touched: BTreeSet<u8> = changes.keys().map(page_of).collect();
         for number in touched {
             let mut entries =
@@ -174,6 +184,7 @@ impl Manifest {
         next.counter += 1;
         let root = RootRecord {
             counter: next.counter,
+            audit_head,
             pages: next.pages.iter().map(|(number, page)| (*number, page.id)).collect(),
         };
         let (row, id) = seal_row(keys, party, &root_place(), &root)?;
@@ -205,9 +216,9 @@ impl Manifest {
             .await?;
         let mut found = BTreeSet::new();
         for (kind, name, epoch, id) in claims {
-            let Some(Protection::Vital | Protection::Durable) = Kind::protection_of(&kind) else {
+            if Kind::named(&kind).is_none() {
                 continue;
-            };
+            }
             let place = Place::new(&kind, &name, Epoch(u32::try_from(epoch).unwrap_or(u32::MAX)));
             let id = DataKeyId::from_row(id.as_deref());
             judge(compare(&place, self.listed(&place), true, id))?;
@@ -245,7 +256,7 @@ fn judge(result: Result<(), VaultError>) -> Result<(), VaultError> {
             tracing::error!(%place, %error, "a stored record cannot be used");
             Ok(())
         }
-        Some(Protection::Vital | Protection::Passing) | None => Err(error),
+        Some(Protection::Vital) | None => Err(error),
     }
 }
 

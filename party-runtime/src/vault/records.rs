@@ -23,26 +23,22 @@ pub enum Kind {
     Floor,
     /// The newest key of a peer, named by that party.
     PeerKey,
-    /// Where the audit log ends.
-    AuditHead,
     /// That the vault was made from a backup, and what its peers have said about it since.
     Restoration,
 }
 
-/// How far a kind is protected beyond its seal.
+/// What it means that a record is not the one that the manifest lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protection {
-    /// Listed in the manifest; the vault does not open without all of its records.
+    /// The vault does not open without all records of this kind.
     Vital,
-    /// Listed in the manifest; one that is damaged is refused when it is read, the others serve.
+    /// One that is damaged is refused when it is read, the others serve.
     Durable,
-    /// Sealed to its place only: an older version of the same record is believed.
-    Passing,
 }
 
 impl Kind {
     /// Every kind.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Identity,
         Self::Share,
         Self::Aux,
@@ -50,7 +46,6 @@ impl Kind {
         Self::Ban,
         Self::Floor,
         Self::PeerKey,
-        Self::AuditHead,
         Self::Restoration,
     ];
 
@@ -63,19 +58,18 @@ impl Kind {
             Self::Ban => "ban",
             Self::Floor => "floor",
             Self::PeerKey => "peer-key",
-            Self::AuditHead => "audit-head",
             Self::Restoration => "restoration",
         }
     }
 
     /// Whether a backup holds records of this kind. Sessions are left out, since a restored party
-    /// must never go on with an attempt; the log's end and an earlier restoration belong to one vault.
+    /// must never go on with an attempt; an earlier restoration belongs to one vault.
     pub(super) const fn is_backed_up(self) -> bool {
         match self {
             Self::Identity | Self::Share | Self::Aux | Self::Ban | Self::Floor | Self::PeerKey => {
                 true
             }
-            Self::Session | Self::AuditHead | Self::Restoration => false,
+            Self::Session | Self::Restoration => false,
         }
     }
 
@@ -84,9 +78,7 @@ impl Kind {
             Self::Identity | Self::Ban | Self::Floor | Self::PeerKey | Self::Restoration => {
                 Protection::Vital
             }
-            Self::Share | Self::Aux => Protection::Durable,
-            // They change with every message of a session; see the manifest's page on why.
-            Self::Session | Self::AuditHead => Protection::Passing,
+            Self::Share | Self::Aux | Self::Session => Protection::Durable,
         }
     }
 

@@ -2,7 +2,7 @@
 //! belong to them.
 
 use super::manifest::{Changes, Manifest, compare, find, id_of, key_of, upsert};
-use super::records::{Kind, Place, Protection};
+use super::records::{Kind, Place};
 use super::row_seal::{open_row, place_of, seal_row};
 use super::rows::record;
 use super::{Keyring, Shared, VaultError};
@@ -14,6 +14,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OwnedRwLockReadGuard;
 
@@ -26,7 +27,7 @@ pub struct VaultTransaction {
     // Before the connection is asked for, and until the commit: no rotation changes the key midway.
     keys: OwnedRwLockReadGuard<Keyring>,
     pub(super) db: DatabaseTransaction,
-    /// The manifest as stored, once a durable record is touched.
+    /// The manifest as stored, once a record is read or something is to be written.
     base: Option<Arc<Manifest>>,
     changes: Changes,
     /// What the audit log is to say of it.
@@ -72,9 +73,7 @@ impl VaultTransaction {
         let place = Place::new(kind.name(), name, epoch);
         let (row, id) = seal_row(&self.keys, self.shared.party(), &place, value)?;
         upsert(&self.db, row).await?;
-        if kind.protection() != Protection::Passing {
-            self.changes.insert(place, Some(id));
-        }
+        self.changes.insert(place, Some(id));
         Ok(())
     }
 
@@ -85,9 +84,7 @@ impl VaultTransaction {
     pub async fn delete(&mut self, kind: Kind, name: &str, epoch: Epoch) -> Result<(), VaultError> {
         let place = Place::new(kind.name(), name, epoch);
         record::Entity::delete_by_id(key_of(&place)).exec(&self.db).await?;
-        if kind.protection() != Protection::Passing {
-            self.changes.insert(place, None);
-        }
+        self.changes.insert(place, None);
         Ok(())
     }
 
@@ -103,10 +100,8 @@ impl VaultTransaction {
     ) -> Result<Option<T>, VaultError> {
         let place = Place::new(kind.name(), name, epoch);
         let row = find(&self.db, &place).await?;
-        if kind.protection() != Protection::Passing {
-            self.load().await?;
-            self.check(&place, row.as_ref())?;
-        }
+        self.load().await?;
+        self.check(&place, row.as_ref())?;
         row.map(|row| open_row(&self.keys, self.shared.party(), &row)).transpose()
     }
 
@@ -119,28 +114,36 @@ impl VaultTransaction {
         &mut self,
         kind: Kind,
     ) -> Result<Vec<(Place, T)>, VaultError> {
+        let read = self.list_each(kind).await?.into_iter();
+        read.map(|(place, value)| value.map(|value| (place, value))).collect()
+    }
+
+    /// Reads every record of a kind, each with its own error.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the database or the manifest cannot be read.
+    pub(super) async fn list_each<T: DeserializeOwned>(
+        &mut self,
+        kind: Kind,
+    ) -> Result<BTreeMap<Place, Result<T, VaultError>>, VaultError> {
+        let base = self.load().await?;
+        let missing = base
+            .places()
+            .filter(|place| place.kind() == kind.name() && !self.changes.contains_key(place))
+            .map(|place| (place.clone(), Err(VaultError::Missing(place.clone()))));
+        let mut read: BTreeMap<_, _> = missing.collect();
         let rows = record::Entity::find()
             .filter(record::Column::Kind.eq(kind.name()))
             .all(&self.db)
             .await?;
-        let mut listed = Vec::new();
-        if kind.protection() != Protection::Passing {
-            self.load().await?;
-            for row in &rows {
-                self.check(&place_of(row)?, Some(row))?;
-            }
-            listed.extend(self.base.iter().flat_map(|base| base.places()).cloned());
-            listed.retain(|place| place.kind() == kind.name() && !self.changes.contains_key(place));
-        }
-        let mut values = Vec::with_capacity(rows.len());
         for row in rows {
-            let value = open_row(&self.keys, self.shared.party(), &row)?;
-            values.push((place_of(&row)?, value));
+            let place = place_of(&row)?;
+            let value = self
+                .check(&place, Some(&row))
+                .and_then(|()| open_row(&self.keys, self.shared.party(), &row));
+            read.insert(place, value);
         }
-        match listed.into_iter().find(|place| values.iter().all(|(found, _)| found != place)) {
-            Some(place) => Err(VaultError::Missing(place)),
-            None => Ok(values),
-        }
+        Ok(read)
     }
 
     /// Makes everything durable, or nothing of it.
@@ -150,17 +153,15 @@ impl VaultTransaction {
     pub async fn commit(mut self) -> Result<(), VaultError> {
         let head = self.append().await?;
         let mut written = None;
-        if !self.changes.is_empty() {
+        if head.is_some() || !self.changes.is_empty() {
             let base = self.load().await?;
             let (keys, party) = (&self.keys, self.shared.party());
-            written = Some(base.write(&self.db, keys, party, &self.changes).await?);
+            let head = head.unwrap_or(base.audit_head());
+            written = Some(base.write(&self.db, keys, party, &self.changes, head).await?);
         }
         self.db.commit().await?;
         if let Some(written) = written {
             self.shared.remember(Arc::new(written));
-        }
-        if let Some(head) = head {
-            self.shared.remember_audit_head(head);
         }
         Ok(())
     }
@@ -175,7 +176,7 @@ impl VaultTransaction {
     }
 
     /// The manifest that this transaction builds upon.
-    async fn load(&mut self) -> Result<Arc<Manifest>, VaultError> {
+    pub(super) async fn load(&mut self) -> Result<Arc<Manifest>, VaultError> {
         if let Some(base) = &self.base {
             return Ok(Arc::clone(base));
         }
