@@ -1,7 +1,7 @@
 //! Why a session or an account has not become what it was to be.
 
 use mpc_session::{FailureReason, Record, SessionEnd};
-use mpc_wire::PartyId;
+use mpc_wire::{DeclineReason, PartyId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -76,11 +76,46 @@ impl Failure {
     }
 }
 
+/// Why parties refused a session's request, if that is what ended it: the reason of the first one
+/// that did. Others may have declined because they could not have signed whatever was asked.
+pub(crate) fn refusal(record: &Record) -> Option<DeclineReason> {
+    let failure = Failure::of_record(record)?;
+    let has_declined = failure.reason == Reason::Declined;
+    record.declines.values().copied().find(|reason| has_declined && refuses_request(*reason))
+}
+
+/// Whether a party that declines like this has judged the request, by its policy or its person, and
+/// is itself fit to sign another one.
+const fn refuses_request(reason: DeclineReason) -> bool {
+    match reason {
+        DeclineReason::RequestReused
+        | DeclineReason::Refused
+        | DeclineReason::AuthorizationMissing
+        | DeclineReason::AuthorizationInvalid
+        | DeclineReason::AuthorizationExpired
+        | DeclineReason::UnknownRequester
+        | DeclineReason::NotAllowed
+        | DeclineReason::LimitReached
+        | DeclineReason::OutsideHours => true,
+        DeclineReason::NoShare
+        | DeclineReason::AccountExists
+        | DeclineReason::NoAux
+        | DeclineReason::IntentMismatch
+        | DeclineReason::PlanMismatch
+        | DeclineReason::Expired
+        | DeclineReason::Banned
+        | DeclineReason::Quarantined
+        | DeclineReason::StaleEpoch
+        | DeclineReason::Unsupported
+        | DeclineReason::Overloaded => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use mpc_session::SessionFailure;
-    use mpc_wire::{DeclineReason, FailureKind};
+    use mpc_wire::FailureKind;
 
     /// Stored accounts, the audit log and the API name reasons as the machine names its ends.
     #[test]

@@ -27,7 +27,7 @@ use std::process::Command;
 #[track_caller]
 fn declined_by_all(answer: &(u16, Value), reason: &str) {
     let (status, problem) = answer;
-    assert_eq!((*status, &problem["code"]), (502, &json!("session_failed")), "{problem}");
+    assert_eq!((*status, &problem["code"]), (403, &json!("declined")), "{problem}");
     assert_eq!(problem["reason"], "declined", "{problem}");
     let declines = problem["declines"].as_array().unwrap();
     assert!((2..=3).contains(&declines.len()), "{problem}");

@@ -8,6 +8,7 @@ use crate::store::StoreError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
+use mpc_wire::DeclineReason;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -96,6 +97,7 @@ codes! {
         "idempotency_key_spent", CONFLICT, "The request was answered, with what is told only once";
     Overloaded = "overloaded", TOO_MANY_REQUESTS, "The coordinator has all it can carry";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store does not answer";
+    Declined = "declined", FORBIDDEN, "The parties refuse the request";
     SessionFailed = "session_failed", BAD_GATEWAY, "The session failed";
     SessionExpired = "session_expired", GATEWAY_TIMEOUT, "The session's deadline passed";
     SessionCancelled = "session_cancelled", CONFLICT, "The session was cancelled";
@@ -138,9 +140,18 @@ impl Problem {
                 Code::SessionFailed
             }
         };
-        Self::new(code, failure.detail.clone())
-            .with("reason", failure.reason)
-            .with("parties", &failure.parties)
+        Self::of_failure(code, failure.detail.clone(), failure)
+    }
+
+    /// A request that the parties' policies or people have refused, for this reason first. So it is
+    /// for a limit that was reached, too: the answer under an idempotency key stays what it is, and
+    /// when another request would be let through the parties alone know.
+    pub(crate) fn declined(failure: &Failure, refusal: DeclineReason) -> Self {
+        Self::of_failure(Code::Declined, refusal.to_string(), failure)
+    }
+
+    fn of_failure(code: Code, detail: String, failure: &Failure) -> Self {
+        Self::new(code, detail).with("reason", failure.reason).with("parties", &failure.parties)
     }
 
     /// Says when to try again.

@@ -5,7 +5,7 @@ use super::problem::{Code, Problem};
 use super::sessions::{self, Seen};
 use super::views::{DeclineView, SessionView};
 use super::{Api, accounts, body, idempotency, prefer};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::opening::OpenError;
 use crate::signing::{SignError, SignOrder};
 use crate::store::idempotency::Claim;
@@ -189,7 +189,11 @@ pub(crate) async fn answer(
 fn of_ended(stored: &StoredSession) -> Result<HttpResponse, Problem> {
     match Failure::of_record(&stored.record) {
         Some(failure) => {
-            let problem = Problem::failure(&failure).with("session_id", stored.id());
+            let problem = match failure::refusal(&stored.record) {
+                Some(refusal) => Problem::declined(&failure, refusal),
+                None => Problem::failure(&failure),
+            };
+            let problem = problem.with("session_id", stored.id());
             let declines = DeclineView::all(&stored.record);
             Err(if declines.is_empty() { problem } else { problem.with("declines", declines) })
         }

@@ -164,10 +164,13 @@ async fn the_caller_hears_each_partys_reason() {
     for (party, reason) in world.ids.iter().zip(reasons) {
         world.parties.behave(*party, Manner::Declines(reason));
     }
-    let reply = world.sign(account, &[]).await.expect_problem(502, "session_failed");
+    let reply = world.sign(account, &[]).await.expect_problem(403, "declined");
     let declines = reply.json["declines"].as_array().unwrap();
     // Without two of the three nothing can be signed; the third may have been asked by then.
     assert!((2..=3).contains(&declines.len()), "{reply:?}");
+    assert_eq!(reply.json["detail"], declines[0]["detail"]);
+    assert_eq!(reply.json["parties"].as_array().unwrap().len(), declines.len());
+    assert!(reply.header("retry-after").is_none(), "{reply:?}");
     for decline in declines {
         let at = world.ids.iter().position(|id| decline["party_id"] == id.to_string()).unwrap();
         assert_eq!(decline["reason"], json!(reasons[at]));
@@ -175,6 +178,32 @@ async fn the_caller_hears_each_partys_reason() {
     }
     let session = world.get(&format!("/api/v1/sessions/{}", reply.text("session_id"))).await;
     assert_eq!(session.expect(200).json["declines"], reply.json["declines"]);
+}
+
+/// The caller can mend a request that was refused, and nothing in a party that cannot sign.
+#[actix_web::test]
+async fn a_refusal_is_told_from_an_inability() {
+    let world = World::of_three().await;
+    let account = world.account().await;
+    let [a, b, c] = world.ids[..] else { unreachable!() };
+    let declines = |party, reason| world.parties.behave(party, Manner::Declines(reason));
+    for reason in [
+        DeclineReason::NoShare,
+        DeclineReason::Banned,
+        DeclineReason::Quarantined,
+        DeclineReason::StaleEpoch,
+    ] {
+        [a, b, c].into_iter().for_each(|party| declines(party, reason));
+        let reply = world.sign(account, &[]).await.expect_problem(502, "session_failed");
+        assert_eq!(reply.text("reason"), "declined");
+        assert_eq!(reply.json["declines"][0]["reason"], json!(reason));
+    }
+    // One that was fit to sign has refused: whatever becomes of the others, it would again.
+    world.parties.behave(a, Manner::Honest);
+    declines(b, DeclineReason::NotAllowed);
+    let reply = world.sign(account, &[]).await.expect_problem(403, "declined");
+    assert_eq!(reply.json["detail"], DeclineReason::NotAllowed.to_string());
+    assert_eq!(reply.json["declines"].as_array().unwrap().len(), 2);
 }
 
 #[actix_web::test]

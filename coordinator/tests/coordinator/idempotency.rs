@@ -77,11 +77,11 @@ async fn a_failure_is_replayed_too() {
         world.parties.behave(*party, Manner::Declines(DeclineReason::Refused));
     }
     let key = [("Idempotency-Key", "declined")];
-    let first = world.sign(account, &key).await.expect_problem(502, "session_failed");
+    let first = world.sign(account, &key).await.expect_problem(403, "declined");
     for party in &world.ids {
         world.parties.behave(*party, Manner::Honest);
     }
-    let again = world.sign(account, &key).await.expect_problem(502, "session_failed");
+    let again = world.sign(account, &key).await.expect_problem(403, "declined");
     assert_eq!(again.json, first.json);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
 }

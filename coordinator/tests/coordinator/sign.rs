@@ -181,7 +181,7 @@ async fn declines_leave_a_quorum_or_end_the_session() {
         verify(account, &reply.json);
     }
     world.parties.behave(b, Manner::Declines(DeclineReason::NoShare));
-    let reply = world.sign(account, &[]).await.expect_problem(502, "session_failed");
+    let reply = world.sign(account, &[]).await.expect_problem(403, "declined");
     assert_eq!(reply.text("reason"), "declined");
     assert_eq!(reply.json["parties"].as_array().unwrap().len(), 2);
     let session = world.get(&format!("/api/v1/sessions/{}", reply.text("session_id"))).await;

@@ -59,6 +59,7 @@ fn a_node_with_a_policy_signs_what_its_requester_signs_and_its_people_approve() 
     let sign = ["sign", "--account", &account, "--message", HELLO];
     let said = failure(node.client(&sign).output().unwrap(), 1);
     assert!(said.contains("asks for the requester's signature"), "{said}");
+    assert!(said.contains("[declined, HTTP 403]"), "{said}");
     let status = json(control(data.path(), 1, &["status"]));
     assert_eq!((&status["requesters"], &status["open_approvals"]), (&0.into(), &0.into()));
 
