@@ -18,8 +18,8 @@ use std::time::SystemTime;
 pub(crate) struct ControlArgs {
     /// The folder of the running party, such as DATA/party-1 of a node. Only the user that runs
     /// the party, and root, may control it.
-    #[arg(long, env = "MPC_PARTY", value_name = "DIR")]
-    party: PathBuf,
+    #[arg(long, env = "MPC_DATA", value_name = "DIR")]
+    data: PathBuf,
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -82,7 +82,7 @@ pub(crate) enum ControlCommand {
 /// Runs such a command.
 pub(crate) fn run(command: ControlCommand) -> anyhow::Result<()> {
     let (args, request) = request(command)?;
-    let answer = client::ask(&args.party, &request)?;
+    let answer = client::ask(&args.data, &request)?;
     let text = match args.output {
         Output::Table => table(&answer),
         Output::Json => serde_json::to_string_pretty(&answer)?,

@@ -407,7 +407,7 @@ mod tests {
     /// Everybody can read arguments in `ps`.
     #[test]
     fn no_secret_is_taken_as_an_argument_and_none_is_told_again() {
-        for command in ["node --data=x", "party list", "keys rotate --vault=x", "audit head"] {
+        for command in ["node --data=x", "party list", "keys rotate --data=x", "audit head"] {
             for option in [
                 "--api-key",
                 "--coordinator-key",

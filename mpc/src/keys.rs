@@ -74,9 +74,9 @@ pub(crate) enum KeysCommand {
 /// Which party.
 #[derive(Debug, Args)]
 pub(crate) struct PartyArgs {
-    /// The party's folder, such as data/party-1.
-    #[arg(long, value_name = "DIR")]
-    vault: PathBuf,
+    /// The party's folder, such as DATA/party-1 of a node.
+    #[arg(long, env = "MPC_DATA", value_name = "DIR")]
+    data: PathBuf,
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -138,20 +138,20 @@ impl PartyArgs {
     }
 
     pub(crate) fn vault_file(&self) -> PathBuf {
-        self.vault.join(VAULT_FILE)
+        self.data.join(VAULT_FILE)
     }
 
     /// Keeps nodes, and whoever else could run the party, away from it.
     pub(crate) fn lock(&self) -> anyhow::Result<PartyFolder> {
-        if !self.vault.is_dir() {
-            bail!("there is no folder {}: give a party's own folder", self.vault.display());
+        if !self.data.is_dir() {
+            bail!("there is no folder {}: give a party's own folder", self.data.display());
         }
-        PartyFolder::open(&self.vault).context("the party is in use: stop the node first")
+        PartyFolder::open(&self.data).context("the party is in use: stop the node first")
     }
 
     /// Opens the vault with the key that was given, or the party's own key file.
     pub(crate) async fn open(&self, key: MasterKeyArgs) -> anyhow::Result<(Vault, KeySource)> {
-        let source = key.given()?.unwrap_or(MasterKey::GivenFiles).of(&self.vault);
+        let source = key.given()?.unwrap_or(MasterKey::GivenFiles).of(&self.data);
         let vault = Vault::open(&self.vault_file(), &source).await?;
         Ok((vault, source))
     }
@@ -169,9 +169,9 @@ impl PartyArgs {
 }
 
 async fn init(party: PartyArgs, key: MasterKeyArgs) -> anyhow::Result<()> {
-    make_private_folder(&party.vault)?;
+    make_private_folder(&party.data)?;
     let _lock = party.lock()?;
-    let source = key.given()?.unwrap_or(MasterKey::OwnFiles).of(&party.vault);
+    let source = key.given()?.unwrap_or(MasterKey::OwnFiles).of(&party.data);
     let vault = Vault::create(&party.vault_file(), &source).await?;
     party.finish(vault).await
 }
@@ -183,9 +183,9 @@ async fn rotate(
 ) -> anyhow::Result<()> {
     let _lock = party.lock()?;
     let (vault, present) = party.open(key).await?;
-    let new = match new(&party.vault)? {
+    let new = match new(&party.data)? {
         Some(new) => new,
-        None => in_place(present, &party.vault)?,
+        None => in_place(present, &party.data)?,
     };
     match vault.rotate(Arc::new(new)).await {
         Ok(_) => party.finish(vault).await,
@@ -270,7 +270,7 @@ mod sealing {
     ) -> anyhow::Result<()> {
         let _lock = party.lock()?;
         let (vault, present) = party.open(key).await?;
-        let tpm = TpmKey::new(address, party.vault.join(TPM_FILE), pcrs);
+        let tpm = TpmKey::new(address, party.data.join(TPM_FILE), pcrs);
         tpm.seal(&vault.master_key().await)?;
         vault.note_provider(ProviderKind::Tpm).await?;
         party.finish(vault).await?;
@@ -292,7 +292,7 @@ mod sealing {
         if source.kind() != ProviderKind::Tpm {
             bail!("which TPM has sealed the key? Give it with --tpm");
         }
-        let file = file.unwrap_or_else(|| party.vault.join(KEY_FILE));
+        let file = file.unwrap_or_else(|| party.data.join(KEY_FILE));
         vault.master_key().await.save(&file)?;
         vault.note_provider(ProviderKind::File).await?;
         party.finish(vault).await

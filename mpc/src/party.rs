@@ -55,8 +55,8 @@ pub(crate) enum OwnPartyCommand {
 /// Which party.
 #[derive(Debug, Args)]
 pub(crate) struct FolderArgs {
-    /// The party's folder.
-    #[arg(long, env = "MPC_PARTY", value_name = "DIR")]
+    /// The party's folder, such as DATA/party-1 of a node.
+    #[arg(long, env = "MPC_DATA", value_name = "DIR")]
     data: PathBuf,
 }
 

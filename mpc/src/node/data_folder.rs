@@ -77,8 +77,15 @@ impl PartyFolder {
     /// Opens the folder, makes it if it is missing, and locks it.
     ///
     /// # Errors
-    /// If another process runs the party, or the operating system refuses.
+    /// If another process runs the party, the folder is a node's, or the operating system refuses.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.join(LOCK_FILE).exists() {
+            bail!(
+                "{} is the data folder of a node: give a party's own, such as {}",
+                path.display(),
+                path.join(label(1)).display()
+            );
+        }
         make_private_folder(path)?;
         let path = path
             .canonicalize()

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Asks a party's own people's commands.
 fn control(data: &Path, party: usize, args: &[&str]) -> Command {
     let mut command = mpc(&["party"]);
-    command.args(args).arg("--party").arg(data.join(format!("party-{party}")));
+    command.args(args).arg("--data").arg(data.join(format!("party-{party}")));
     command
 }
 

@@ -25,9 +25,9 @@ impl Data {
         self.party().join("master.key")
     }
 
-    /// `mpc keys VERB --vault PARTY …`
+    /// `mpc keys VERB --data PARTY …`
     fn keys(&self, verb: &str, args: &[&str]) -> Command {
-        let mut command = mpc(&["keys", verb, "--vault"]);
+        let mut command = mpc(&["keys", verb, "--data"]);
         command.arg(self.party()).args(args);
         command
     }
@@ -155,7 +155,7 @@ fn in_production_master_keys_are_given() {
     assert!(!data.key_file().exists());
 
     for party in ["party-1", "party-2"] {
-        let mut init = mpc(&["keys", "init", "--vault"]);
+        let mut init = mpc(&["keys", "init", "--data"]);
         stdout(init.arg(data.0.path().join(party)).output().unwrap());
     }
     let running = RunningNode::spawn(&mut production(data.0.path()));

@@ -66,7 +66,7 @@ fn a_key_is_sealed_used_rotated_and_unsealed() {
     let address = tpm.address();
     let key_file = party.join("master.key");
     let command = |verb: &str, args: &[&str]| {
-        let mut command = mpc(&["keys", verb, "--output", "json", "--vault"]);
+        let mut command = mpc(&["keys", verb, "--output", "json", "--data"]);
         command.arg(&party).args(args).output().unwrap()
     };
     let run = |verb: &str, args: &[&str]| -> Value {

@@ -125,6 +125,19 @@ fn in_production_the_key_must_be_given() {
 }
 
 #[test]
+fn a_nodes_folder_is_no_partys() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = RunningNode::spawn(node(folder.path()).args(["--parties", "0"]));
+    assert_eq!(node.terminate().code(), Some(0));
+    for verb in [["party", "init"], ["keys", "init"]] {
+        let mut command = mpc(&verb);
+        let said = failure(command.env("MPC_DATA", folder.path()).output().unwrap(), 1);
+        assert!(said.contains("is the data folder of a node"), "{said}");
+    }
+    assert!(!folder.path().join("vault.sqlite").exists());
+}
+
+#[test]
 fn a_node_of_development_that_other_hosts_reach_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let open = ("0.0.0.0:0", "127.0.0.1:0");

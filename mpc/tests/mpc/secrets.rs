@@ -218,7 +218,7 @@ fn nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() 
     for party in 1..=3 {
         let party = folder.join(format!("party-{party}"));
         secrets.push(key_in(&party.join("master.key")));
-        let mut rotate = mpc(&["keys", "rotate", "--vault"]);
+        let mut rotate = mpc(&["keys", "rotate", "--data"]);
         rotate.arg(&party).env("CRYPTO_NEW_MASTER_KEY", MASTER_KEY);
         for wrong in [WRONG_MASTER_KEY, &WRONG_MASTER_KEY[1..]] {
             failure(told.run(rotate.env("CRYPTO_MASTER_KEY", wrong)), 1);
@@ -274,7 +274,7 @@ fn nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() 
     let misplaced = policy.replace("[[requester]]", "[[requester]]\nx = 1\n");
     for wrong in [format!("[[requester]]\nname = \"a\"\npublic_key = \"{private}\"\n"), misplaced] {
         fs::write(&policy_file, wrong).unwrap();
-        let mut reload = mpc(&["party", "reload-policy", "--party"]);
+        let mut reload = mpc(&["party", "reload-policy", "--data"]);
         let said = failure(told.run(reload.arg(folder.join("party-1"))), 1);
         assert!(said.contains("line "), "{said}");
     }
@@ -306,13 +306,13 @@ fn nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() 
     fs::write(&identity, AGE_IDENTITY).unwrap();
     fs::set_permissions(&identity, PermissionsExt::from_mode(0o600)).unwrap();
     for (recipient, code) in [(AGE_IDENTITY, 1), (AGE_RECIPIENT, 0)] {
-        let mut command = mpc(&["party", "backup", "--recipient", recipient, "--vault"]);
+        let mut command = mpc(&["party", "backup", "--recipient", recipient, "--data"]);
         command.arg(folder.join("party-1")).arg(&backup).env("CRYPTO_MASTER_KEY", MASTER_KEY);
         let output = told.run(&mut command);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
     }
     let mut restore = mpc(&["party", "restore", "--identity"]);
-    restore.arg(&identity).arg("--vault").arg(folder.join("restored")).arg(&backup);
+    restore.arg(&identity).arg("--data").arg(folder.join("restored")).arg(&backup);
     stdout(told.run(restore.env("CRYPTO_MASTER_KEY", MASTER_KEY)));
 
     assert_eq!(node.terminate().code(), Some(0));

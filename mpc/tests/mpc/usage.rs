@@ -98,7 +98,7 @@ fn empty_variables_are_none() {
     assert!(said.contains("API key must be given"), "{said}");
 
     let vault = data.path().to_str().unwrap();
-    let mut rotate = mpc(&["keys", "rotate", "--to-key-file", "key", "--vault", vault]);
+    let mut rotate = mpc(&["keys", "rotate", "--to-key-file", "key", "--data", vault]);
     let said = empty(&mut rotate, &["CRYPTO_NEW_MASTER_KEY", "MPC_MASTER_KEY_FILE"]);
     assert!(said.contains("there is no vault"), "{said}");
     let mut run = mpc(&["party", "run", "--gateway", "none", "--data"]);
