@@ -1,9 +1,10 @@
 //! Where the API key comes from.
 
 use crate::cli::{ApiKeyArgs, Environment};
-use crate::key_file;
+use crate::key_file::{self, Planned};
 use crate::secret::Secret;
 use anyhow::{Context, bail};
+use coordinator::ApiKey;
 use std::path::{Path, PathBuf};
 
 /// The file of a generated key in the data folder.
@@ -39,29 +40,42 @@ pub(crate) fn for_client(args: ApiKeyArgs) -> anyhow::Result<Secret> {
     Ok(found.context("no API key: set MPC_API_KEY or give --api-key-file")?.key)
 }
 
-/// The key of a node: a given one or, except in production, the one in the data folder, which is
-/// made if missing. It may do everything, so its file is for the node alone.
-pub(crate) fn for_node(
+/// The key of a node: a given one or, except in production, the one in the data folder, which is to
+/// be made if it is missing. It may do everything, so its file is for the node alone.
+pub(crate) fn plan_for_node(
     args: ApiKeyArgs,
     environment: Environment,
     data: &Path,
-) -> anyhow::Result<FoundKey> {
-    if let Some(found) = given(args, key_file::read_private)? {
-        return Ok(found);
-    }
-    match environment {
-        Environment::Production => {
+) -> anyhow::Result<Planned<FoundKey>> {
+    let found = match (given(args, key_file::read_private)?, environment) {
+        (Some(given), _) => given,
+        (None, Environment::Production) => {
             bail!("in production the API key must be given: set MPC_API_KEY or MPC_API_KEY_FILE")
         }
-        Environment::Development => {
-            let file = data.join(FILE);
-            let key = if file.exists() {
-                key_file::read_private(&file, WHAT)?
-            } else {
-                key_file::make(&file, WHAT)?
-            };
-            Ok(FoundKey { key, file: Some(file) })
+        (None, Environment::Development) if !data.join(FILE).exists() => {
+            return Ok(Planned::ToMake(of_folder));
         }
+        (None, Environment::Development) => of_folder(data)?,
+    };
+    found.bootstrap()?;
+    Ok(Planned::Found(found))
+}
+
+/// The key in a data folder, made if missing.
+fn of_folder(data: &Path) -> anyhow::Result<FoundKey> {
+    let file = data.join(FILE);
+    let key = if file.exists() {
+        key_file::read_private(&file, WHAT)?
+    } else {
+        key_file::make(&file, WHAT)?
+    };
+    Ok(FoundKey { key, file: Some(file) })
+}
+
+impl FoundKey {
+    /// The key as the API takes it.
+    pub(crate) fn bootstrap(&self) -> anyhow::Result<ApiKey> {
+        Ok(ApiKey::try_from(self.key.expose().to_string())?)
     }
 }
 
@@ -69,6 +83,14 @@ pub(crate) fn for_node(
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    fn for_node(
+        args: ApiKeyArgs,
+        environment: Environment,
+        data: &Path,
+    ) -> anyhow::Result<FoundKey> {
+        plan_for_node(args, environment, data)?.carry_out(data)
+    }
 
     fn none() -> ApiKeyArgs {
         ApiKeyArgs { api_key: None, api_key_file: None }
@@ -102,18 +124,18 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let file = data.path().join("key");
         let given = || ApiKeyArgs { api_key: None, api_key_file: Some(file.clone()) };
-        std::fs::write(&file, "from-the-file\n").unwrap();
+        std::fs::write(&file, "from-the-file-of-the-node\n").unwrap();
         for mode in [0o644, 0o640, 0o604] {
             std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
             for environment in [Environment::Development, Environment::Production] {
                 let error = for_node(given(), environment, data.path()).unwrap_err();
                 assert!(format!("{error:#}").contains("chmod 600"), "{mode:o}: {error:#}");
             }
-            assert_eq!(for_client(given()).unwrap().expose().as_str(), "from-the-file");
+            assert_eq!(for_client(given()).unwrap().expose().as_str(), "from-the-file-of-the-node");
         }
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
         let found = for_node(given(), Environment::Production, data.path()).unwrap();
-        assert_eq!(found.key.expose().as_str(), "from-the-file");
+        assert_eq!(found.key.expose().as_str(), "from-the-file-of-the-node");
     }
 
     /// What a crash has left behind may be open to others.

@@ -2,9 +2,10 @@
 
 use crate::keys::PartyArgs;
 use crate::master_key::MasterKeyArgs;
+use crate::party::folder_for;
 use anyhow::{Context, ensure};
 use clap::Args;
-use mpc::node::{MasterKey, make_private_folder};
+use mpc::node::MasterKey;
 use mpc_wire::UnixMillis;
 use party_runtime::Vault;
 use party_runtime::backup::{self, Identities, OpenedBackup, Recipients};
@@ -101,9 +102,9 @@ pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<()> {
     let input = File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let opened = OpenedBackup::read(&identities, BufReader::new(input))?;
     let summary = opened.summary();
-    make_private_folder(party.folder())?;
-    let _lock = party.lock()?;
-    let source = key.given()?.unwrap_or(MasterKey::OwnFiles).of(party.folder());
+    let key = key.given()?.unwrap_or(MasterKey::OwnFiles);
+    let _lock = folder_for(party.folder(), &key)?;
+    let source = key.of(party.folder());
     let mode = if disaster { RestoreMode::Disaster } else { RestoreMode::Quarantined };
     let vault = opened.restore(&party.vault_file(), &source, mode, now()).await?;
     vault.close().await?;

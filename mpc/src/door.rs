@@ -2,7 +2,7 @@
 //! coordinator's secret, which its API keys depend on.
 
 use crate::cli::Environment;
-use crate::key_file;
+use crate::key_file::{self, Planned};
 use crate::secret::{self, Secret};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -50,13 +50,25 @@ pub(crate) struct DoorArgs {
 
 impl DoorArgs {
     /// The door of a node with its data in this folder.
-    pub(crate) fn open(self, environment: Environment, data: &Path) -> anyhow::Result<NodeDoor> {
+    pub(crate) fn plan(self, environment: Environment, data: &Path) -> anyhow::Result<PlannedDoor> {
         let Self { allowed_ips, trusted_proxies, coordinator_key, coordinator_key_file } = self;
-        Ok(NodeDoor {
-            secret: secret(coordinator_key, coordinator_key_file, environment, data)?,
-            allowed: allowed_ips,
-            trusted_proxies,
-        })
+        let secret = plan(coordinator_key, coordinator_key_file, environment, data)?;
+        Ok(PlannedDoor { secret, allowed: allowed_ips, trusted_proxies })
+    }
+}
+
+/// A door whose secret is perhaps yet to be made.
+pub(crate) struct PlannedDoor {
+    secret: Planned<CoordinatorSecret>,
+    allowed: Networks,
+    trusted_proxies: Networks,
+}
+
+impl PlannedDoor {
+    /// Makes the secret in this data folder, if there is none.
+    pub(crate) fn carry_out(self, data: &Path) -> anyhow::Result<NodeDoor> {
+        let Self { secret, allowed, trusted_proxies } = self;
+        Ok(NodeDoor { secret: secret.carry_out(data)?, allowed, trusted_proxies })
     }
 }
 
@@ -64,40 +76,37 @@ impl DoorArgs {
 /// listens to.
 pub(crate) fn of_own_node(data: &Path) -> anyhow::Result<NodeDoor> {
     Ok(NodeDoor {
-        secret: secret(None, None, Environment::Development, data)?,
+        secret: of_folder(data)?,
         allowed: Networks::default(),
         trusted_proxies: Networks::default(),
     })
 }
 
-/// Empty values are none: compose files pass variables that are not set so.
-fn secret(
+fn plan(
     value: Option<Secret>,
     file: Option<PathBuf>,
     environment: Environment,
     data: &Path,
-) -> anyhow::Result<CoordinatorSecret> {
-    if let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) {
-        return read(&file);
-    }
-    if let Some(value) = value.filter(|value| !value.expose().is_empty()) {
-        return parse(&value).context("MPC_COORDINATOR_KEY");
-    }
-    let file = data.join(FILE);
-    if file.exists() {
-        return read(&file);
-    }
-    match environment {
-        Environment::Production => bail!(
+) -> anyhow::Result<Planned<CoordinatorSecret>> {
+    match (known_secret(value, file, Some(data))?, environment) {
+        (Some(known), _) => Ok(Planned::Found(known)),
+        (None, Environment::Production) => bail!(
             "in production the coordinator's secret must be given: set MPC_COORDINATOR_KEY or \
              MPC_COORDINATOR_KEY_FILE to 64 hexadecimal digits, as `openssl rand -hex 32` makes \
              them, and keep it: without it no stored API key works"
         ),
-        Environment::Development => parse(&key_file::make(&file, WHAT)?),
+        (None, Environment::Development) => Ok(Planned::ToMake(of_folder)),
     }
 }
 
-/// The secret that is given or lies in the data folder, if there is one; none is made.
+/// The secret in a data folder, made if missing.
+fn of_folder(data: &Path) -> anyhow::Result<CoordinatorSecret> {
+    let file = data.join(FILE);
+    if file.exists() { read(&file) } else { parse(&key_file::make(&file, WHAT)?) }
+}
+
+/// The secret that is given or lies in the data folder, if there is one; none is made. Empty
+/// values are none: compose files pass variables that are not set so.
 pub(crate) fn known_secret(
     value: Option<Secret>,
     file: Option<PathBuf>,
@@ -141,7 +150,8 @@ mod tests {
         data: &Path,
     ) -> Result<String, String> {
         let value = value.map(|value| value.parse().unwrap());
-        let secret = secret(value, file.map(Path::to_owned), environment, data);
+        let secret = plan(value, file.map(Path::to_owned), environment, data)
+            .and_then(|planned| planned.carry_out(data));
         secret.as_ref().map(told).map_err(|error| format!("{error:#}"))
     }
 

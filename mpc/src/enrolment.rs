@@ -3,7 +3,7 @@
 
 use crate::apikey::Lifetime;
 use crate::cli::{ClientArgs, Environment, Output};
-use crate::key_file;
+use crate::key_file::{self, Planned};
 use crate::operate::{open, print};
 use crate::secret::{self, Secret};
 use anyhow::Context;
@@ -35,33 +35,35 @@ pub(crate) struct EnrolmentArgs {
 }
 
 impl EnrolmentArgs {
-    /// The secret of a node with its data in this folder, if it has one.
-    pub(crate) fn open(
+    /// The secret of a node with its data in this folder, if it is to have one.
+    pub(crate) fn plan(
         self,
         environment: Environment,
         data: &Path,
-    ) -> anyhow::Result<Option<EnrolmentSecret>> {
+    ) -> anyhow::Result<Planned<Option<EnrolmentSecret>>> {
         // Compose files pass variables that are not set as empty ones.
         if let Some(file) = self.jwt_secret_key_file.filter(|file| !file.as_os_str().is_empty()) {
-            return read(&file).map(Some);
+            return Ok(Planned::Found(Some(read(&file)?)));
         }
         if let Some(given) = self.jwt_secret_key.filter(|secret| !secret.expose().is_empty()) {
-            return parse(&given).map(Some);
+            return Ok(Planned::Found(Some(parse(&given)?)));
         }
         match environment {
             Environment::Production => {
                 tracing::info!("no enrolment tokens: JWT_SECRET_KEY is not set");
-                Ok(None)
+                Ok(Planned::Found(None))
             }
-            Environment::Development => of_own_node(data).map(Some),
+            Environment::Development if !data.join(FILE).exists() => Ok(Planned::ToMake(of_folder)),
+            Environment::Development => of_folder(data).map(Planned::Found),
         }
     }
 }
 
-/// The secret in a node's own data folder, made if missing.
-pub(crate) fn of_own_node(data: &Path) -> anyhow::Result<EnrolmentSecret> {
+/// The secret in a data folder, made if missing.
+fn of_folder(data: &Path) -> anyhow::Result<Option<EnrolmentSecret>> {
     let file = data.join(FILE);
-    if file.exists() { read(&file) } else { parse(&key_file::make(&file, WHAT)?) }
+    let secret = if file.exists() { read(&file) } else { parse(&key_file::make(&file, WHAT)?) };
+    secret.map(Some)
 }
 
 fn read(file: &Path) -> anyhow::Result<EnrolmentSecret> {
@@ -197,35 +199,43 @@ mod tests {
         }
     }
 
+    fn open(
+        args: EnrolmentArgs,
+        environment: Environment,
+        data: &Path,
+    ) -> anyhow::Result<Option<EnrolmentSecret>> {
+        args.plan(environment, data)?.carry_out(data)
+    }
+
     #[test]
     fn in_development_a_secret_is_made_once_and_for_its_owner_only() {
         let data = tempfile::tempdir().unwrap();
         let file = data.path().join(FILE);
-        assert!(args(None, None).open(Environment::Development, data.path()).unwrap().is_some());
+        assert!(open(args(None, None), Environment::Development, data.path()).unwrap().is_some());
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let made = std::fs::read(&file).unwrap();
         let empty = args(Some(""), Some(Path::new("")));
-        assert!(empty.open(Environment::Development, data.path()).unwrap().is_some());
+        assert!(open(empty, Environment::Development, data.path()).unwrap().is_some());
         assert_eq!(std::fs::read(&file).unwrap(), made);
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
-        let refused = args(None, None).open(Environment::Development, data.path()).unwrap_err();
+        let refused = open(args(None, None), Environment::Development, data.path()).unwrap_err();
         assert!(format!("{refused:#}").contains("chmod 600"), "{refused:#}");
     }
 
     #[test]
     fn in_production_it_is_given_or_there_is_none() {
         let data = tempfile::tempdir().unwrap();
-        assert!(args(None, None).open(Environment::Production, data.path()).unwrap().is_none());
+        assert!(open(args(None, None), Environment::Production, data.path()).unwrap().is_none());
         assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
         let given = args(Some(&"x".repeat(32)), None);
-        assert!(given.open(Environment::Production, data.path()).unwrap().is_some());
+        assert!(open(given, Environment::Production, data.path()).unwrap().is_some());
     }
 
     #[test]
     fn a_short_secret_is_refused_and_not_told() {
         let data = tempfile::tempdir().unwrap();
         let refused = args(Some("correct-horse"), None);
-        let refused = refused.open(Environment::Production, data.path()).unwrap_err();
+        let refused = open(refused, Environment::Production, data.path()).unwrap_err();
         let text = format!("{refused:#}");
         assert!(text.contains("JWT_SECRET_KEY") && !text.contains("horse"), "{text}");
         assert!(!format!("{:?}", args(Some("correct-horse"), None)).contains("horse"));

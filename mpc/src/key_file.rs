@@ -6,6 +6,24 @@ use party_runtime::vault::private_file;
 use std::path::Path;
 use zeroize::Zeroizing;
 
+/// Something that a node needs to know. What is not there is made in its data folder, but not before
+/// everything else that can keep the node from starting was looked at.
+pub(crate) enum Planned<T> {
+    Found(T),
+    /// Reads it from its file in this data folder, if somebody was quicker, or makes it there.
+    ToMake(fn(&Path) -> anyhow::Result<T>),
+}
+
+impl<T> Planned<T> {
+    /// Makes it in this data folder, if it was not found.
+    pub(crate) fn carry_out(self, data: &Path) -> anyhow::Result<T> {
+        match self {
+            Self::Found(found) => Ok(found),
+            Self::ToMake(make) => make(data),
+        }
+    }
+}
+
 /// A random key of 64 hexadecimal digits.
 pub(crate) fn generate() -> anyhow::Result<Secret> {
     let mut bytes = Zeroizing::new([0_u8; 32]);

@@ -3,10 +3,11 @@
 use crate::cli::Output;
 use crate::master_key::MasterKeyArgs;
 use crate::operate::print;
+use crate::party::{existing_folder, folder_for};
 use crate::secret::{self, Secret};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
-use mpc::node::{MasterKey, PartyFolder, VAULT_FILE, make_private_folder};
+use mpc::node::{MasterKey, PartyFolder, VAULT_FILE};
 use party_runtime::vault::{KekProvider, Passphrase, VaultStatus};
 use party_runtime::{KeySource, Vault, VaultError};
 use std::path::{Path, PathBuf};
@@ -134,7 +135,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
 
 impl PartyArgs {
     pub(crate) fn folder(&self) -> &Path {
-        &self.vault
+        &self.data
     }
 
     pub(crate) fn vault_file(&self) -> PathBuf {
@@ -143,10 +144,7 @@ impl PartyArgs {
 
     /// Keeps nodes, and whoever else could run the party, away from it.
     pub(crate) fn lock(&self) -> anyhow::Result<PartyFolder> {
-        if !self.data.is_dir() {
-            bail!("there is no folder {}: give a party's own folder", self.data.display());
-        }
-        PartyFolder::open(&self.data).context("the party is in use: stop the node first")
+        existing_folder(&self.data)
     }
 
     /// Opens the vault with the key that was given, or the party's own key file.
@@ -169,9 +167,9 @@ impl PartyArgs {
 }
 
 async fn init(party: PartyArgs, key: MasterKeyArgs) -> anyhow::Result<()> {
-    make_private_folder(&party.data)?;
-    let _lock = party.lock()?;
-    let source = key.given()?.unwrap_or(MasterKey::OwnFiles).of(&party.data);
+    let key = key.given()?.unwrap_or(MasterKey::OwnFiles);
+    let _lock = folder_for(&party.data, &key)?;
+    let source = key.of(&party.data);
     let vault = Vault::create(&party.vault_file(), &source).await?;
     party.finish(vault).await
 }

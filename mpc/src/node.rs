@@ -2,12 +2,16 @@
 //! database and identity.
 
 mod data_folder;
+mod known_parties;
+mod preflight;
 
 #[cfg(feature = "tpm")]
 pub use data_folder::TPM_FILE;
 pub use data_folder::{
-    DataFolder, KEY_FILE, MasterKey, PartyFolder, VAULT_FILE, make_private_folder,
+    DataFolder, KEY_FILE, MasterKey, PartyFolder, VAULT_FILE, make_private_folder, parties_in,
 };
+pub use known_parties::{KnownParties, KnownPartiesError};
+pub use preflight::Preflight;
 
 use crate::tls::{ListenerTls, OwnTrust, TlsError};
 use anyhow::Context;
@@ -100,16 +104,10 @@ impl Node {
     /// # Errors
     /// Whatever keeps one of its roles from starting, with what it was.
     pub async fn start(config: NodeConfig) -> anyhow::Result<Self> {
-        // Before anything is made in the data folder.
-        config.transport.check_listener(config.api).context("cannot serve the API")?;
-        config.transport.check_listener(config.gateway).context("cannot start the gateway")?;
+        let preflight = Preflight::of(&config);
+        preflight.check()?;
+        let own = preflight.own_trust()?;
         let listener = config.transport.clone().map(|tls| tls.listener.config());
-        let own = match config.transport.tls() {
-            Some(NodeTls { listener, ca }) if config.parties > 0 => {
-                Some(listener.own_trust(config.gateway.ip(), ca.as_deref())?)
-            }
-            Some(_) | None => None,
-        };
         // SQLite gives the files beside it the same mode.
         let database = config.data.path().join("coordinator.sqlite");
         private_file(&database)
@@ -308,6 +306,9 @@ async fn open_vaults(config: &NodeConfig) -> anyhow::Result<Vec<(String, Vault)>
             .with_context(|| format!("cannot open the vault of {label}"))?;
         vaults.push((label, vault));
     }
+    // Before anybody hears of a new one.
+    let parties = vaults.iter().map(|(_, vault)| vault.party());
+    KnownParties::read(config.data.path())?.note(config.data.path(), parties)?;
     Ok(vaults)
 }
 

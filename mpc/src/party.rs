@@ -7,7 +7,7 @@ use crate::key_file;
 use crate::master_key::MasterKeyArgs;
 use crate::serve::{policy_of, warn_of_development};
 use crate::signals::Signals;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use awc::http::Uri;
 use clap::{Args, Subcommand};
 use mpc::node::{MasterKey, PartyFolder, SERVER_NAME, VAULT_FILE};
@@ -106,8 +106,9 @@ pub(crate) async fn run(command: OwnPartyCommand) -> anyhow::Result<()> {
 }
 
 async fn init(data: &Path, key: MasterKeyArgs) -> anyhow::Result<()> {
-    let folder = PartyFolder::open(data)?;
-    let source = key.given()?.unwrap_or(MasterKey::OwnFiles).of(folder.path());
+    let key = key.given()?.unwrap_or(MasterKey::OwnFiles);
+    let folder = folder_for(data, &key)?;
+    let source = key.of(folder.path());
     let vault = Vault::create(&folder.path().join(VAULT_FILE), &source).await?;
     let party = vault.party();
     vault.close().await?;
@@ -116,7 +117,6 @@ async fn init(data: &Path, key: MasterKeyArgs) -> anyhow::Result<()> {
 
 async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
-    let folder = PartyFolder::open(&args.folder.data)?;
     if is_elsewhere(&args.gateway) {
         warn_of_development(args.environment, "the gateway is on another host");
     }
@@ -125,10 +125,8 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
     let transport = transport.map(|config| LinkTls { config, at: None });
     let token = args.enrolment_token_file.map(|file| token(&file)).transpose()?.flatten();
     let policy = policy_of(args.policy.as_deref(), args.environment)?;
-    let source = args.key.for_node(args.environment)?.of(folder.path());
-    let vault = Vault::open_or_create(&folder.path().join(VAULT_FILE), &source).await?;
-    let id = vault.party();
-    let config = PartyConfig {
+    let key = args.key.for_node(args.environment)?;
+    let mut config = PartyConfig {
         gateway_url: args.gateway.clone(),
         transport,
         server_name: args.server_name,
@@ -136,8 +134,14 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         enrolment_token: token,
         cpu: CpuPool::for_this_machine().context("cannot start the threads of the CPU pool")?,
         policy,
-        control: Some(folder.path().join(control::SOCKET)),
+        control: None,
     };
+    config.check().context("cannot start the party")?;
+    let folder = folder_for(&args.folder.data, &key)?;
+    config.control = Some(folder.path().join(control::SOCKET));
+    let source = key.of(folder.path());
+    let vault = Vault::open_or_create(&folder.path().join(VAULT_FILE), &source).await?;
+    let id = vault.party();
     let party = Party::start(config, vault.clone()).context("cannot start the party")?;
     let greeting = format!("party    {id}\ngateway  {}\n", args.gateway);
     std::io::stdout().write_all(greeting.as_bytes())?;
@@ -148,6 +152,19 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
         () = party.stop() => Ok(vault.close().await?),
         signal = signals.next() => bail!("{signal} again: ended without stopping in order"),
     }
+}
+
+/// The folder of a party, made if missing: not for one whose key cannot be had.
+pub(crate) fn folder_for(data: &Path, key: &MasterKey) -> anyhow::Result<PartyFolder> {
+    let is_new = !data.join(VAULT_FILE).exists();
+    key.check_new(is_new.then(|| data.to_owned()).into_iter())?;
+    PartyFolder::open(data)
+}
+
+/// The folder of a party that was made before.
+pub(crate) fn existing_folder(data: &Path) -> anyhow::Result<PartyFolder> {
+    ensure!(data.is_dir(), "there is no folder {}: give a party's own folder", data.display());
+    PartyFolder::open(data)
 }
 
 /// Whether a gateway may be on another host. What is no address is refused later.
@@ -184,8 +201,9 @@ async fn rotate_identity(data: &Path, key: MasterKeyArgs, output: Output) -> any
             return Err(error.into());
         }
     }
-    let folder = PartyFolder::open(data)?;
-    let source = key.given()?.unwrap_or(MasterKey::GivenFiles).of(folder.path());
+    let key = key.given()?.unwrap_or(MasterKey::GivenFiles);
+    let folder = existing_folder(data)?;
+    let source = key.of(folder.path());
     let vault = Vault::open(&folder.path().join(VAULT_FILE), &source).await?;
     let rotated = vault.rotate_identity().await;
     vault.close().await?;

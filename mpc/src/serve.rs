@@ -5,8 +5,7 @@ use crate::cli::{Environment, NodeArgs};
 use crate::signals::Signals;
 use actix_rt::signal::unix::{Signal, SignalKind, signal};
 use anyhow::{Context, bail};
-use coordinator::ApiKey;
-use mpc::node::{DataFolder, Node, NodeConfig, NodeTls, SERVER_NAME};
+use mpc::node::{DataFolder, Node, NodeConfig, NodeTls, Preflight, SERVER_NAME, parties_in};
 use mpc_wire::Transport;
 use party_runtime::policy::Profile;
 use party_runtime::{CpuPool, LivePolicy};
@@ -20,35 +19,12 @@ const DEFAULT_PARTIES: usize = 3;
 /// Runs `mpc node`.
 pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     let mut signals = Signals::catch().context("cannot catch signals")?;
-    let transport = args.tls.transport()?;
     if [args.api, args.gateway].into_iter().any(is_for_other_hosts) {
         warn_of_development(args.environment, "the node is open to other hosts");
     }
-    let mut renewals = Renewals::catch(&transport).context("cannot catch signals")?;
-    let ca = transport.tls().and_then(|tls| tls.ca.clone());
-    let data = DataFolder::open(&args.data)?;
-    let found = api_key::for_node(args.api_key, args.environment, data.path())?;
-    let bootstrap = ApiKey::try_from(found.key.expose().to_string())?;
-    let door = args.door.open(args.environment, data.path())?;
-    let enrolment = args.enrolment.open(args.environment, data.path())?;
-    let parties = args.parties.unwrap_or_else(|| match data.parties() {
-        0 => DEFAULT_PARTIES,
-        known => known,
-    });
-    let config = NodeConfig {
-        data,
-        api: args.api,
-        gateway: args.gateway,
-        transport,
-        server_name: SERVER_NAME.to_owned(),
-        api_key: bootstrap,
-        door,
-        enrolment,
-        parties,
-        master_key: args.master_key.for_node(args.environment)?,
-        policy: policy_of(args.policy.as_deref(), args.environment)?,
-        cpu: CpuPool::for_this_machine().context("cannot start the threads of the CPU pool")?,
-    };
+    let (config, found) = configure(args)?;
+    let mut renewals = Renewals::catch(&config.transport).context("cannot catch signals")?;
+    let ca = config.transport.tls().and_then(|tls| tls.ca.clone());
     let node = Node::start(config).await?;
     std::io::stdout().write_all(greeting(&node, &found, ca.as_deref()).as_bytes())?;
 
@@ -66,6 +42,52 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         () = node.stop() => Ok(()),
         signal = signals.next() => bail!("{signal} again: ended without stopping in order"),
     }
+}
+
+/// What a node is told by arguments and environment, and what lies in its data folder. Nothing is
+/// made there before everything that can be refused was looked at: a first start that fails leaves
+/// nothing behind.
+fn configure(args: NodeArgs) -> anyhow::Result<(NodeConfig, FoundKey)> {
+    let NodeArgs { data, api, gateway, environment, .. } = args;
+    let transport = args.tls.transport()?;
+    let api_key = api_key::plan_for_node(args.api_key, environment, &data)?;
+    let door = args.door.plan(environment, &data)?;
+    let enrolment = args.enrolment.plan(environment, &data)?;
+    let master_key = args.master_key.for_node(environment)?;
+    let policy = policy_of(args.policy.as_deref(), environment)?;
+    let parties = match (args.parties, parties_in(&data)?) {
+        (Some(parties), _) => parties,
+        (None, 0) => DEFAULT_PARTIES,
+        (None, known) => known,
+    };
+    let preflight = Preflight {
+        data: &data,
+        api,
+        gateway,
+        transport: &transport,
+        parties,
+        master_key: &master_key,
+    };
+    preflight.check()?;
+    let cpu = CpuPool::for_this_machine().context("cannot start the threads of the CPU pool")?;
+
+    let data = DataFolder::open(&data)?;
+    let found = api_key.carry_out(data.path())?;
+    let config = NodeConfig {
+        api,
+        gateway,
+        transport,
+        server_name: SERVER_NAME.to_owned(),
+        api_key: found.bootstrap()?,
+        door: door.carry_out(data.path())?,
+        enrolment: enrolment.carry_out(data.path())?,
+        data,
+        parties,
+        master_key,
+        policy,
+        cpu,
+    };
+    Ok((config, found))
 }
 
 /// The policy of a node's parties. One that can never be satisfied is told at once.

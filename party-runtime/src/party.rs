@@ -44,6 +44,24 @@ pub struct PartyConfig {
     pub control: Option<PathBuf>,
 }
 
+impl PartyConfig {
+    /// Refuses what no party can start with, before anything is made for one.
+    ///
+    /// # Errors
+    /// [`StartError`] but for its control socket, which takes a folder.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.gateway().map(drop)
+    }
+
+    fn gateway(&self) -> Result<GatewayAddress, StartError> {
+        if self.label.len() > MAX_LABEL {
+            return Err(StartError::Label(self.label.len()));
+        }
+        let (transport, name) = (self.transport.clone(), self.server_name.clone());
+        Ok(GatewayAddress::new(&self.gateway_url, transport, name)?)
+    }
+}
+
 /// Why a party cannot start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
@@ -130,13 +148,9 @@ impl Party {
         vault: Vault,
         runners: Rc<dyn Runners>,
     ) -> Result<Self, StartError> {
-        let PartyConfig { gateway_url, transport, server_name, label, .. } = config;
-        let PartyConfig { enrolment_token, policy, control, .. } = config;
-        if label.len() > MAX_LABEL {
-            return Err(StartError::Label(label.len()));
-        }
+        let gateway = config.gateway()?;
+        let PartyConfig { label, enrolment_token, policy, control, .. } = config;
         let id = vault.party();
-        let gateway = GatewayAddress::new(&gateway_url, transport, server_name)?;
         let control = control.as_deref().map(ControlSocket::bind).transpose()?;
         let (told, status) = watch::channel(LinkStatus::Down);
         let standing = Standing { label, pass: Pass::new(enrolment_token), status: told };

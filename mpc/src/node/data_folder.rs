@@ -1,7 +1,9 @@
 //! The folder that a node keeps everything in: locked, its owner's alone, with one folder a party.
 
+use super::known_parties::{KnownParties, KnownPartiesError};
 use anyhow::{Context, bail};
-use party_runtime::KeySource;
+use party_runtime::vault::KekProvider;
+use party_runtime::{KeySource, VaultError};
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -54,11 +56,20 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    /// How many parties have been made in it.
-    pub fn parties(&self) -> usize {
-        (1..).take_while(|number| self.path.join(label(*number)).is_dir()).count()
-    }
+/// Whether a node has run in a folder.
+fn is_data_folder(path: &Path) -> bool {
+    path.join(LOCK_FILE).exists()
+}
+
+/// How many parties have been made in a data folder, if there is one.
+///
+/// # Errors
+/// [`KnownPartiesError`] if its list of parties cannot be read.
+pub fn parties_in(data: &Path) -> Result<usize, KnownPartiesError> {
+    let there = (1..).take_while(|number| data.join(label(*number)).is_dir()).count();
+    Ok(there.max(KnownParties::read(data)?.highest()))
 }
 
 /// The file in a party's folder that a process which runs the party by itself locks.
@@ -79,7 +90,7 @@ impl PartyFolder {
     /// # Errors
     /// If another process runs the party, the folder is a node's, or the operating system refuses.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        if path.join(LOCK_FILE).exists() {
+        if is_data_folder(path) {
             bail!(
                 "{} is the data folder of a node: give a party's own, such as {}",
                 path.display(),
@@ -116,7 +127,7 @@ fn hold(
     match how(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            bail!("another process runs the party in {}", party.display())
+            bail!("another process runs the party in {}: stop that first", party.display())
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(failed),
     }
@@ -154,6 +165,32 @@ impl MasterKey {
                 folder.join(TPM_FILE),
                 pcrs.clone(),
             )),
+        }
+    }
+}
+
+impl MasterKey {
+    /// Refuses what cannot be the key of new vaults in these folders, and makes nothing.
+    ///
+    /// # Errors
+    /// [`VaultError`] if a key that was given cannot be had.
+    pub fn check_new(&self, folders: impl Iterator<Item = PathBuf>) -> Result<(), VaultError> {
+        let check = |source: &KeySource| match source {
+            // Asked for a new key, these make one.
+            KeySource::File(_) => Ok(()),
+            #[cfg(feature = "tpm")]
+            KeySource::Tpm(_) => Ok(()),
+            KeySource::Hex(_) | KeySource::ExistingFile(_) | KeySource::Passphrase(_) => {
+                source.new_key(None).map(drop)
+            }
+        };
+        let mut folders = folders.map(|folder| self.of(&folder));
+        match self {
+            // The same for all, and a passphrase is slow.
+            Self::Shared(_) => folders.next().as_ref().map_or(Ok(()), check),
+            Self::OwnFiles | Self::GivenFiles => folders.try_for_each(|source| check(&source)),
+            #[cfg(feature = "tpm")]
+            Self::Tpm { .. } => folders.try_for_each(|source| check(&source)),
         }
     }
 }

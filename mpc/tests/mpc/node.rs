@@ -115,13 +115,88 @@ fn a_folder_belongs_to_one_process_at_a_time() {
 }
 
 #[test]
-fn in_production_the_key_must_be_given() {
-    let data = tempfile::tempdir().unwrap();
-    let mut command = node(data.path());
-    let said = failure(command.env("ENVIRONMENT", "production").output().unwrap(), 1);
-    assert!(said.contains("MPC_API_KEY"), "{said}");
-    let said = failure(command.env("MPC_API_KEY", "short").output().unwrap(), 1);
-    assert!(said.contains("too short"), "{said}");
+fn a_first_start_that_fails_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (policy, passphrase) = (file("policy.toml", "payloads = 5"), file("passphrase", "short"));
+    let hex = "0c".repeat(32);
+    let given = [
+        ("MPC_API_KEY", KEY),
+        ("MPC_COORDINATOR_KEY", &hex),
+        ("CRYPTO_MASTER_KEY", &hex),
+        ("MPC_TLS_CERT", ""),
+    ];
+    // Each time all is given, but for this.
+    for (name, value, expected) in [
+        ("MPC_API_KEY", "", "MPC_API_KEY"),
+        ("MPC_API_KEY", "short", "too short"),
+        ("MPC_COORDINATOR_KEY", "", "MPC_COORDINATOR_KEY"),
+        ("MPC_COORDINATOR_KEY", "0c", "64 hexadecimal digits"),
+        ("JWT_SECRET_KEY", "short", "32"),
+        ("JWT_SECRET_KEY_FILE", "/not/there", "/not/there"),
+        ("CRYPTO_MASTER_KEY", "", "mpc keys init"),
+        ("CRYPTO_MASTER_KEY", "0c", "64 hexadecimal digits"),
+        ("MPC_MASTER_KEY_FILE", "/not/there", "several master keys"),
+        ("MPC_POLICY", &policy, "policy.toml"),
+        ("MPC_API_LISTEN", "192.0.2.1:0", "--allow-plaintext"),
+        ("MPC_TLS_CERT", "/not/there", "--tls-key"),
+    ] {
+        let mut command = mpc(&["node", "--environment", "production", "--data"]);
+        command.arg(&data).envs(given).env(name, value);
+        let said = failure(command.output().unwrap(), 1);
+        assert!(said.contains(expected), "{name}={value}: {said}");
+        assert!(!data.exists(), "{name}={value}: {said}");
+    }
+    let mut weak = mpc(&["node", "--environment", "production", "--data"]);
+    weak.arg(&data).envs([given[0], given[1]]).env("MPC_PASSPHRASE_FILE", passphrase);
+    failure(weak.output().unwrap(), 1);
+    assert!(!data.exists());
+    // In development, where secrets are made, not before the others were looked at either.
+    let mut command = node(&data);
+    failure(command.env("JWT_SECRET_KEY", "short").output().unwrap(), 1);
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_party_that_is_gone_is_not_replaced_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let first = RunningNode::spawn(&mut node(data));
+    assert_eq!(first.terminate().code(), Some(0));
+    let id = |party: &str| {
+        stdout(mpc(&["party", "id", "--data"]).arg(data.join(party)).output().unwrap())
+    };
+    let gone = id("party-2");
+    fs::rename(data.join("party-2"), folder.path().join("kept")).unwrap();
+    let said = failure(node(data).output().unwrap(), 1);
+    for expected in [gone.trim(), "mpc party restore --data", "mpc party init --data"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!data.join("party-2").exists());
+    // The node that does not run it does not miss it.
+    let alone = RunningNode::spawn(node(data).args(["--parties", "0"]));
+    assert_eq!(alone.terminate().code(), Some(0));
+
+    // It comes back; or another one is made on purpose.
+    fs::rename(folder.path().join("kept"), data.join("party-2")).unwrap();
+    let again = RunningNode::spawn(&mut node(data));
+    assert!(again.greeting().contains("parties  3"), "{}", again.greeting());
+    assert_eq!(again.terminate().code(), Some(0));
+    fs::remove_dir_all(data.join("party-2")).unwrap();
+    stdout(mpc(&["party", "init", "--data"]).arg(data.join("party-2")).output().unwrap());
+    let log = data.join("log");
+    let mut other = node(data);
+    let other = RunningNode::spawn(other.stderr(File::create(&log).unwrap()));
+    assert_eq!(other.terminate().code(), Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("another party lives here than before"), "{log}");
+    assert_ne!(id("party-2"), gone);
 }
 
 #[test]
