@@ -7,6 +7,8 @@ use clap::Args;
 use mpc::node::MasterKey;
 use party_runtime::KeySource;
 use party_runtime::vault::Passphrase;
+#[cfg(not(feature = "tpm"))]
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Arguments of the present master key.
@@ -26,7 +28,15 @@ pub(crate) struct MasterKeyArgs {
     #[cfg(feature = "tpm")]
     #[command(flatten)]
     pub(crate) tpm: TpmArgs,
+    #[cfg(not(feature = "tpm"))]
+    #[arg(skip = std::env::var_os(TPM))]
+    pub(crate) tpm: Option<OsString>,
 }
+
+/// The variable of a TPM. A build that knows none must not pass over it: it would look for another
+/// key, or make one.
+#[cfg(not(feature = "tpm"))]
+const TPM: &str = "MPC_TPM";
 
 /// Arguments of a TPM.
 #[cfg(feature = "tpm")]
@@ -68,6 +78,12 @@ impl MasterKeyArgs {
         if let Some(address) = self.tpm.tpm.filter(|address| !address.is_empty()) {
             given.push(MasterKey::Tpm { address, pcrs: self.tpm.tpm_pcrs });
         }
+        #[cfg(not(feature = "tpm"))]
+        ensure!(
+            self.tpm.is_none_or(|address| address.is_empty()),
+            "{TPM} is set, and this build of the command can use no TPM: build it with \
+             --features tpm, or unset {TPM} and give another master key"
+        );
         ensure!(
             given.len() < 2,
             "several master keys are given: keep one of CRYPTO_MASTER_KEY, a key file, a \

@@ -119,6 +119,30 @@ fn empty_variables_are_none() {
     assert!(said.contains("production, development"), "{said}");
 }
 
+/// Else the command would look for another key, and find or make one.
+#[cfg(not(feature = "tpm"))]
+#[test]
+fn a_build_without_tpms_does_not_pass_over_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for args in [
+        &["node"][..],
+        &["keys", "init"],
+        &["party", "init"],
+        &["party", "run", "--gateway", "ws://127.0.0.1:9/"],
+        &["party", "rotate-identity"],
+    ] {
+        let mut command = mpc(args);
+        command.arg("--data").arg(&data);
+        let refused = command.env("MPC_TPM", "device:/dev/tpmrm0").output().unwrap();
+        let said = failure(refused, FAILED);
+        assert!(said.contains("MPC_TPM") && said.contains("--features tpm"), "{args:?}: {said}");
+        assert!(!data.exists(), "{args:?}");
+    }
+    let mut init = mpc(&["keys", "init", "--data"]);
+    assert!(init.arg(&data).env("MPC_TPM", "").output().unwrap().status.success());
+}
+
 #[test]
 fn a_secret_that_is_no_text_is_refused() {
     let mut list = mpc(&["party", "list"]);
