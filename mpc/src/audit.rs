@@ -5,51 +5,27 @@
 //! party's master key its sealed head is looked at too, and with the coordinator's secret whether the
 //! coordinator's head is signed by the key that comes from it.
 //!
-//! Reading order: this file (what is checked, and how it is found), `database` (what is read),
-//! `chain` (the walk through the entries), `judge` (what follows), `report` (how it is told), `head`
-//! (heads in files).
+//! Reading order: this file (what is checked), `source` (where logs are, and must be), `database`
+//! (what is read), `chain` (the walk through the entries), `judge` (what follows), `absent` (of logs
+//! that are not here), `report` (how it is told), `head` (heads in files).
 
+mod absent;
 mod chain;
 mod database;
 mod head;
 mod judge;
 mod report;
+mod source;
 
 pub use head::{HeadFile, KeptHead, NotAHead};
 pub use report::{Finding, LogReport, Problem, Report, Verdict};
+pub use source::{Expected, LogKey, LogSource, logs_in};
 
-use coordinator::CoordinatorSecret;
+use crate::node::KnownPartiesError;
 use database::{Database, LogKind};
 use mpc_wire::audit::Entry;
 use mpc_wire::{PartyId, SignedHead};
-use party_runtime::KeySource;
 use std::path::{Path, PathBuf};
-
-/// The coordinator's database in a node's data folder.
-const COORDINATOR: &str = "coordinator.sqlite";
-
-/// A party's database in its folder.
-const VAULT: &str = "vault.sqlite";
-
-/// A log to be checked.
-#[derive(Debug, Clone)]
-pub struct LogSource {
-    /// What it is called in the report.
-    pub name: String,
-    /// The SQLite file that holds it.
-    pub database: PathBuf,
-    /// What opens the keeper's own word on it.
-    pub key: Option<LogKey>,
-}
-
-/// What opens a keeper's own word on its log.
-#[derive(Debug, Clone)]
-pub enum LogKey {
-    /// A coordinator's secret.
-    Coordinator(CoordinatorSecret),
-    /// Where a party's master key comes from.
-    Party(KeySource),
-}
 
 /// A head that somebody has kept elsewhere.
 #[derive(Debug, Clone)]
@@ -68,6 +44,9 @@ pub enum CannotCheck {
     /// The folder holds no log.
     #[error("no audit log in {0}: give a node's data folder, a party's folder, or --database FILE")]
     NoLog(PathBuf),
+    /// Whose logs there must be cannot be told.
+    #[error(transparent)]
+    Parties(#[from] KnownPartiesError),
     /// The file cannot be read.
     #[error("cannot read {path}: {source}")]
     File {
@@ -97,30 +76,6 @@ pub enum CannotCheck {
     },
 }
 
-/// The logs in a node's data folder, or in one party's.
-///
-/// # Errors
-/// [`CannotCheck`] if there is none.
-pub fn logs_in(data: &Path) -> Result<Vec<LogSource>, CannotCheck> {
-    let failed = |source| CannotCheck::File { path: data.to_owned(), source };
-    let mut logs = Vec::new();
-    let mut add = |name: String, database: PathBuf| {
-        if database.exists() {
-            logs.push(LogSource { name, database, key: None });
-        }
-    };
-    add("coordinator".to_owned(), data.join(COORDINATOR));
-    add("party".to_owned(), data.join(VAULT));
-    let mut folders = std::fs::read_dir(data)
-        .and_then(|entries| entries.collect::<Result<Vec<_>, _>>())
-        .map_err(failed)?;
-    folders.sort_by_key(std::fs::DirEntry::file_name);
-    for folder in folders {
-        add(folder.file_name().to_string_lossy().into_owned(), folder.path().join(VAULT));
-    }
-    if logs.is_empty() { Err(CannotCheck::NoLog(data.to_owned())) } else { Ok(logs) }
-}
-
 /// Checks the logs against themselves, each other, and what was kept elsewhere.
 ///
 /// # Errors
@@ -131,8 +86,9 @@ pub async fn verify(
 ) -> Result<Report, CannotCheck> {
     // What others hold is read first, and the logs after it: in a running node they grow meanwhile,
     // and a head that is newer than the log that was read would look like a log that was cut.
+    let (lost, there): (Vec<_>, Vec<_>) = logs.iter().partition(|log| log.is_lost());
     let mut evidence = Vec::new();
-    for log in logs {
+    for log in &there {
         let held = Database::open(&log.database).await?.heads().await?;
         witnessed.extend(held.newest.into_iter().map(|head| WitnessedHead {
             witness: log.name.clone(),
@@ -146,11 +102,14 @@ pub async fn verify(
         });
     }
     let mut read = Vec::new();
-    for log in logs {
+    for log in &there {
         let database = Database::open(&log.database).await?;
         read.push(database.read(log, &witnessed).await?);
     }
-    Ok(judge::judge(read, &witnessed, evidence))
+    let mut report = judge::judge(&read, &lost, &witnessed, evidence);
+    // Lost or not, in the order in which they were named.
+    report.logs.sort_by_key(|told| logs.iter().position(|log| log.name == told.log));
+    Ok(report)
 }
 
 /// The last `count` entries of a log, oldest first; those that cannot be read are left out.

@@ -146,14 +146,14 @@ async fn sources(source: AuditSource) -> Result<Vec<LogSource>, anyhow::Error> {
     let mut logs = match (&data, database) {
         (_, Some(database)) => {
             let name = database.display().to_string();
-            vec![LogSource { name, database, key: None }]
+            vec![LogSource::of(name, database)]
         }
         (Some(data), None) => audit::logs_in(data)?,
         (None, None) => bail!("give --data DIR or --database FILE"),
     };
     let secret = door::known_secret(coordinator_key, coordinator_key_file, data.as_deref())?;
     let master_key = master_key.given()?;
-    for log in &mut logs {
+    for log in logs.iter_mut().filter(|log| !log.is_lost()) {
         log.key = if audit::is_party(&log.database).await? {
             let folder = log.database.parent().unwrap_or(Path::new("."));
             let lies_there = folder.join(KEY_FILE).exists().then_some(MasterKey::GivenFiles);
@@ -166,13 +166,22 @@ async fn sources(source: AuditSource) -> Result<Vec<LogSource>, anyhow::Error> {
     Ok(logs)
 }
 
+/// The logs that are there. Those that must be and are not do not keep the others from being shown.
+fn there(logs: Vec<LogSource>) -> Vec<LogSource> {
+    let (lost, there): (Vec<_>, Vec<_>) = logs.into_iter().partition(LogSource::is_lost);
+    for log in lost {
+        eprintln!("{}: its database {} is gone", log.name, log.database.display());
+    }
+    there
+}
+
 async fn show(
     source: AuditSource,
     last: u32,
     wanted: Option<String>,
     output: Output,
 ) -> anyhow::Result<()> {
-    let logs = sources(source).await?;
+    let logs = there(sources(source).await?);
     let names: Vec<_> = logs.iter().map(|log| log.name.clone()).collect();
     let shown: Vec<_> = logs
         .iter()
@@ -226,7 +235,7 @@ fn visible(character: char) -> Box<dyn Iterator<Item = char>> {
 
 async fn head(source: AuditSource) -> anyhow::Result<()> {
     let mut heads: Vec<KeptHead> = Vec::new();
-    for log in sources(source).await? {
+    for log in there(sources(source).await?) {
         match audit::signed_head(&log).await? {
             Some(head) => heads.push(head),
             None => eprintln!(
@@ -245,6 +254,10 @@ fn told(report: &Report) -> String {
     let mut text = String::new();
     for log in &report.logs {
         tell(log, &mut text);
+    }
+    for what in &report.unchecked {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "not looked at: {what}");
     }
     text
 }

@@ -7,6 +7,7 @@ mod preflight;
 
 #[cfg(feature = "tpm")]
 pub use data_folder::TPM_FILE;
+pub(crate) use data_folder::is_data_folder;
 pub use data_folder::{
     DataFolder, KEY_FILE, MasterKey, PartyFolder, VAULT_FILE, make_private_folder, parties_in,
 };

@@ -217,13 +217,12 @@ async fn a_coordinator_that_is_restored_from_a_backup_is_noticed_and_goes_on() {
     cluster.stop().await;
 
     let mut noticed = 0;
-    let mut logs =
-        vec![LogSource { name: "coordinator".into(), database: backup.clone(), key: None }];
+    let mut logs = vec![LogSource::of("coordinator", backup.clone())];
     for party in ["party-1", "party-2", "party-3"] {
         let database = folder.path().join(party).join("vault.sqlite");
         let sql = "SELECT subject FROM audit_log WHERE event = 'audit_head_contradicts'";
         noticed += ask(&database, sql.to_owned()).len();
-        logs.push(LogSource { name: party.into(), database, key: None });
+        logs.push(LogSource::of(party, database));
     }
     assert!(noticed > 0, "no party has noticed");
     let report = verify(&logs, Vec::new()).await.unwrap();

@@ -1,7 +1,7 @@
 //! What is read of a coordinator's or a party's database, without writing into it.
 
 use super::chain::{Row, Walk};
-use super::{CannotCheck, LogKey, LogSource, WitnessedHead};
+use super::{CannotCheck, Expected, LogKey, LogSource, WitnessedHead};
 use coordinator::audit_keeper;
 use mpc_wire::audit::{Entry, Head};
 use mpc_wire::{EntryHash, PartyId, PartySignature, SignedHead, UnixMillis};
@@ -24,11 +24,34 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ENTRIES: &str =
     "SELECT number, at, event, actor, subject, decision, policy, detail, hash FROM audit_log";
 
+/// The heads of others that were not contradicted.
+const NEWEST_HEADS: &str = "SELECT 1 FROM witnessed_heads WHERE place = 0";
+
 /// Whose log it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogKind {
     Coordinator,
     Party,
+}
+
+impl LogKind {
+    /// What is never written without an entry in the same commit.
+    const fn deeds(self) -> &'static str {
+        match self {
+            Self::Coordinator => "SELECT 1 FROM sessions UNION ALL SELECT 1 FROM accounts",
+            Self::Party => "SELECT 1 FROM sealed_records WHERE kind IN ('share', 'aux')",
+        }
+    }
+
+    /// Whether an entry tells of something before which others' heads were shown and stored: a party
+    /// joins after the invitation, with which the coordinator's head came; when a session completes
+    /// its members have joined.
+    fn has_exchanged_heads(self, entry: &Entry) -> bool {
+        match self {
+            Self::Coordinator => entry.event == "session_ended" && entry.decision == "completed",
+            Self::Party => entry.event == "joined",
+        }
+    }
 }
 
 /// One view of a database: what is written meanwhile does not show.
@@ -67,6 +90,8 @@ pub(super) struct ReadLog {
     pub(super) name: String,
     pub(super) database: PathBuf,
     pub(super) kind: LogKind,
+    /// Whose log must be here.
+    pub(super) expected: Option<Expected>,
     /// Whose log the database says it is.
     pub(super) keeper: Option<PartyId>,
     pub(super) own: OwnWord,
@@ -76,6 +101,10 @@ pub(super) struct ReadLog {
     pub(super) rows: u64,
     pub(super) fault: Option<super::chain::Fault>,
     pub(super) hashes: BTreeMap<u64, EntryHash>,
+    /// Whether the database holds what is never written without an entry.
+    pub(super) has_deeds: bool,
+    /// Whether the entries tell of an exchange of heads, but no head of anybody is left.
+    pub(super) has_lost_witnesses: bool,
 }
 
 impl Database {
@@ -148,7 +177,15 @@ impl Database {
             wanted.insert(head.count);
         }
         let mut walk = Walk::begin(&wanted);
-        self.each(|row| walk.take(row)).await?;
+        let mut has_exchanged = false;
+        let was_exchange = |row: &Row| {
+            row.content.as_ref().is_some_and(|(entry, _)| self.kind.has_exchanged_heads(entry))
+        };
+        self.each(|row| {
+            walk.take(row);
+            has_exchanged |= was_exchange(row);
+        })
+        .await?;
         if walk.fault.is_some() {
             self.each(|row| walk.look_for_moved(row)).await?;
         }
@@ -157,6 +194,7 @@ impl Database {
             name: log.name.clone(),
             database: self.path.clone(),
             kind: self.kind,
+            expected: log.expected,
             keeper,
             own,
             is_keeper_sure,
@@ -164,7 +202,14 @@ impl Database {
             rows,
             fault,
             hashes,
+            has_deeds: self.is_there(self.kind.deeds()).await?,
+            has_lost_witnesses: has_exchanged && !self.is_there(NEWEST_HEADS).await?,
         })
+    }
+
+    /// Whether a query has rows.
+    async fn is_there(&self, sql: &str) -> Result<bool, CannotCheck> {
+        Ok(!self.all(&format!("{sql} LIMIT 1"), []).await?.is_empty())
     }
 
     async fn coordinators_word(

@@ -3,7 +3,7 @@
 use super::chain::Fault;
 use super::database::{LogKind, OwnWord, ReadLog};
 use super::report::{Finding, LogReport, Problem, Report, Verdict};
-use super::{WitnessedHead, keeper_name};
+use super::{Expected, LogSource, WitnessedHead, absent, keeper_name};
 use mpc_wire::SignedHead;
 use mpc_wire::audit::Head;
 
@@ -15,14 +15,15 @@ pub(super) struct Evidence {
     pub(super) unreadable: usize,
 }
 
-/// Judges every log.
+/// Judges every log, and tells of those that are lost.
 pub(super) fn judge(
-    logs: Vec<ReadLog>,
+    logs: &[ReadLog],
+    lost: &[&LogSource],
     witnessed: &[WitnessedHead],
     evidence: Vec<Evidence>,
 ) -> Report {
     let mut reports: Vec<_> =
-        logs.iter().map(|log| LogJudge::new(log).against(&logs, witnessed)).collect();
+        logs.iter().map(|log| LogJudge::new(log).against(logs, witnessed)).collect();
     for Evidence { witness, heads, unreadable } in evidence {
         for head in heads {
             // What a stranger has shown belongs to the log that kept it.
@@ -42,13 +43,30 @@ pub(super) fn judge(
             });
         }
     }
+    reports.extend(lost.iter().map(|log| absent::of_lost(log, logs, witnessed)));
     for report in &mut reports {
         report.findings.sort_by_key(|finding| (finding.number, finding.problem));
         if !report.findings.is_empty() {
             report.verdict = Verdict::Damaged;
         }
     }
-    Report { logs: reports }
+    Report { logs: reports, unchecked: absent::not_here(logs, lost, witnessed) }
+}
+
+/// Whether a head of another keeper is meant to be of this log: it was kept under its name, or by a
+/// party, which knows one coordinator only.
+pub(super) fn is_meant_for(log: &ReadLog, logs: &[ReadLog], held: &WitnessedHead) -> bool {
+    if logs.iter().any(|log| log.keeper == Some(held.head.keeper)) {
+        return false;
+    }
+    match &held.log {
+        Some(name) => *name == log.name,
+        None => {
+            let witness = logs.iter().find(|log| log.name == held.witness);
+            log.kind == LogKind::Coordinator
+                && witness.is_some_and(|witness| witness.kind == LogKind::Party)
+        }
+    }
 }
 
 fn contradiction(witness: &str, head: &SignedHead) -> Finding {
@@ -91,6 +109,7 @@ impl<'a> LogJudge<'a> {
     fn against(mut self, logs: &[ReadLog], witnessed: &[WitnessedHead]) -> LogReport {
         self.chain();
         self.own_word();
+        self.keeper();
         let mut is_held = false;
         for held in witnessed {
             let is_of_this = match self.log.keeper {
@@ -100,7 +119,7 @@ impl<'a> LogJudge<'a> {
             if is_of_this {
                 is_held = true;
                 self.compare(held.head.head, &held.witness);
-            } else if self.should_be_of_this(logs, held) {
+            } else if is_meant_for(self.log, logs, held) {
                 self.find(
                     1,
                     Problem::OtherKeeper,
@@ -120,22 +139,6 @@ impl<'a> LogJudge<'a> {
             );
         }
         self.conclude()
-    }
-
-    /// Whether a head of another keeper is meant to be of this log: it was kept under its name, or
-    /// by a party, which knows one coordinator only.
-    fn should_be_of_this(&self, logs: &[ReadLog], held: &WitnessedHead) -> bool {
-        if logs.iter().any(|log| log.keeper == Some(held.head.keeper)) {
-            return false;
-        }
-        match &held.log {
-            Some(name) => *name == self.log.name,
-            None => {
-                let witness = logs.iter().find(|log| log.name == held.witness);
-                self.log.kind == LogKind::Coordinator
-                    && witness.is_some_and(|witness| witness.kind == LogKind::Party)
-            }
-        }
     }
 
     fn chain(&mut self) {
@@ -193,6 +196,27 @@ impl<'a> LogJudge<'a> {
         }
     }
 
+    /// Whose log it is, and whether what its keeper was shown by others is still there.
+    fn keeper(&mut self) {
+        if let (Some(Expected::Party(party)), Some(keeper)) = (self.log.expected, self.log.keeper)
+            && party != keeper
+        {
+            let detail = format!(
+                "party {} lived here, and the database is of {}",
+                keeper_name(&party),
+                keeper_name(&keeper)
+            );
+            self.find(1, Problem::OtherKeeper, detail);
+        }
+        if self.log.has_lost_witnesses {
+            let detail =
+                "its entries tell of sessions in which it was shown heads of others' logs, \
+                          and none of them is left"
+                    .to_owned();
+            self.find(0, Problem::WitnessLost, detail);
+        }
+    }
+
     fn compare(&mut self, head: Head, witness: &str) {
         if head.count > self.log.head.count {
             // What comes after a fault in the chain says nothing.
@@ -226,11 +250,28 @@ impl<'a> LogJudge<'a> {
             );
             self.find(first, Problem::Rewritten, detail);
         }
+        if cut.is_empty() && self.log.rows == 0 {
+            self.nothing();
+        }
         if !cut.is_empty() {
             let detail = format!("the log ends before it, but not by {}", names(&cut));
             self.find(end.saturating_add(1), Problem::Missing, detail);
         }
         self.report
+    }
+
+    /// A log without entries that nobody holds a head of: either nothing has happened yet, or all that
+    /// spoke of it was deleted.
+    fn nothing(&mut self) {
+        if self.log.has_deeds {
+            let detail = "there are no entries, but its database holds what has some";
+            self.find(1, Problem::Missing, detail.to_owned());
+        } else {
+            self.report.unchecked.push(
+                "whether there ever was an entry: there is none, and nothing that speaks of one"
+                    .to_owned(),
+            );
+        }
     }
 
     fn find(&mut self, number: u64, problem: Problem, detail: String) {

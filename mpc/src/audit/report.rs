@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct Report {
     /// The logs.
     pub logs: Vec<LogReport>,
+    /// Logs that others hold heads of and that are not here, so that nobody looked at them.
+    pub unchecked: Vec<String>,
 }
 
 /// What was found in one log.
@@ -78,6 +80,10 @@ pub enum Problem {
     Contradiction,
     /// What a log holds of others' heads was altered.
     WitnessAltered,
+    /// The heads of others that a log's keeper was shown are gone.
+    WitnessLost,
+    /// The whole log is gone.
+    LogLost,
 }
 
 impl Problem {
@@ -93,6 +99,8 @@ impl Problem {
             Self::OtherKeeper => "other_keeper",
             Self::Contradiction => "contradiction",
             Self::WitnessAltered => "witness_altered",
+            Self::WitnessLost => "witness_lost",
+            Self::LogLost => "log_lost",
         }
     }
 }

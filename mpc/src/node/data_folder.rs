@@ -59,7 +59,7 @@ impl DataFolder {
 }
 
 /// Whether a node has run in a folder.
-fn is_data_folder(path: &Path) -> bool {
+pub(crate) fn is_data_folder(path: &Path) -> bool {
     path.join(LOCK_FILE).exists()
 }
 

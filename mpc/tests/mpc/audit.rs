@@ -28,7 +28,7 @@ fn secret(data: &Path) -> CoordinatorSecret {
 }
 
 /// The logs of a data folder, with all keys.
-fn with_keys(data: &Path) -> Vec<LogSource> {
+pub(crate) fn with_keys(data: &Path) -> Vec<LogSource> {
     let mut logs = logs_in(data).unwrap();
     for log in &mut logs {
         log.key = Some(match log.name.as_str() {
@@ -41,11 +41,11 @@ fn with_keys(data: &Path) -> Vec<LogSource> {
     logs
 }
 
-fn check(logs: &[LogSource]) -> Report {
+pub(crate) fn check(logs: &[LogSource]) -> Report {
     block_on(verify(logs, Vec::new())).unwrap()
 }
 
-fn database(data: &Path, log: &str) -> PathBuf {
+pub(crate) fn database(data: &Path, log: &str) -> PathBuf {
     match log {
         "coordinator" => data.join("coordinator.sqlite"),
         party => data.join(party).join("vault.sqlite"),
@@ -53,7 +53,7 @@ fn database(data: &Path, log: &str) -> PathBuf {
 }
 
 /// The same report, with and without keys, about one log of a folder; the others must be whole.
-fn reports(data: &Path, log: &str) -> [LogReport; 2] {
+pub(crate) fn reports(data: &Path, log: &str) -> [LogReport; 2] {
     [with_keys(data), logs_in(data).unwrap()].map(|logs| {
         let report = check(&logs);
         for other in report.logs.iter().filter(|other| other.log != log) {
@@ -387,14 +387,14 @@ fn a_running_node_is_checked_while_it_works() {
     assert!(check(&with_keys(data.path())).is_whole());
 }
 
-fn audit(data: &Path, args: &[&str]) -> Command {
+pub(crate) fn audit(data: &Path, args: &[&str]) -> Command {
     let mut command = mpc(&["audit"]);
     command.args(args).arg("--data").arg(data);
     command
 }
 
 /// The report of a check that found something.
-fn damaged(mut command: Command) -> Value {
+pub(crate) fn damaged(mut command: Command) -> Value {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -417,14 +417,14 @@ fn contents(folder: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// A coordinator's and a party's log, each in the whole node.
-fn each_log(test: impl Fn(&Path, &str)) {
+pub(crate) fn each_log(test: impl Fn(&Path, &str)) {
     let data = Demo::shared().copy();
     for log in ["coordinator", "party-1"] {
         test(data.path(), log);
     }
 }
 
-fn copy(data: &Path) -> tempfile::TempDir {
+pub(crate) fn copy(data: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     crate::command::copy_folder(data, copy.path());
     copy
@@ -447,7 +447,7 @@ fn kept_head(logs: &[LogSource], log: &str, head: Head) -> WitnessedHead {
 #[test]
 fn what_is_no_database_of_ours_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let nothing = LogSource { name: "x".into(), database: folder.path().join("x"), key: None };
+    let nothing = LogSource::of("x", folder.path().join("x"));
     assert!(matches!(block_on(verify(&[nothing], Vec::new())), Err(CannotCheck::File { .. })));
     assert!(matches!(logs_in(folder.path()), Err(CannotCheck::NoLog(_))));
 }

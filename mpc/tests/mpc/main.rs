@@ -5,6 +5,7 @@
 mod apikey;
 #[cfg(test)]
 mod audit;
+mod audit_lost;
 #[cfg(test)]
 mod authorization;
 #[cfg(test)]

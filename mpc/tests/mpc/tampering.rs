@@ -22,6 +22,10 @@ pub(crate) enum Tampering {
     Recompute { from: u64 },
     /// Adds an entry that follows.
     Append,
+    /// Deletes all entries, and the keeper's own head.
+    Empty,
+    /// Deletes what the keeper was shown of others' heads.
+    ForgetOthers,
     /// Signs the head anew, with a key of one's own.
     SignWithAnotherKey,
     /// Keeps a party's log and what its head is sealed in.
@@ -110,6 +114,16 @@ async fn apply(db: &DatabaseConnection, deed: &Tampering) {
             );
             run(db, &sql).await;
         }
+        Tampering::Empty => {
+            run(db, "DELETE FROM audit_log").await;
+            // A database has one of the two.
+            for head in
+                ["DELETE FROM audit_head", "DELETE FROM sealed_records WHERE kind = 'audit-head'"]
+            {
+                let _is_there = db.execute_unprepared(head).await.is_ok();
+            }
+        }
+        Tampering::ForgetOthers => run(db, "DELETE FROM witnessed_heads").await,
         Tampering::SignWithAnotherKey => {
             let (last, hash) = rows(db).await.pop().unwrap();
             let head = Head { count: last.number, hash };
