@@ -9,7 +9,7 @@ use crate::state::{Gathering, Joining, Patience, Running, State};
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
     AbortReason, Attempt, AttemptFailure, AttemptPlan, DeclineReason, FailureKind, Objection,
-    PartyId, ToParty, VerifiedJoin,
+    PartyId, PlanHash, ToParty, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,13 +38,7 @@ impl Session {
 
     fn plan_attempt(&mut self, quorum: BTreeSet<PartyId>, now: Millis, effects: &mut Vec<Effect>) {
         self.attempt = self.attempt.next();
-        let plan = AttemptPlan {
-            session: self.intent.session,
-            intent_hash: self.intent.hash(),
-            attempt: self.attempt,
-            quorum,
-            aux_id: self.aux_id,
-        };
+        let plan = self.plan(self.attempt, quorum);
         self.state = State::Joining(Joining {
             plan_hash: plan.hash(),
             plan: plan.clone(),
@@ -61,37 +55,34 @@ impl Session {
         }));
     }
 
+    fn plan(&self, attempt: Attempt, quorum: BTreeSet<PartyId>) -> AttemptPlan {
+        AttemptPlan {
+            session: self.intent.session,
+            intent_hash: self.intent.hash(),
+            attempt,
+            quorum,
+            aux_id: self.aux_id,
+        }
+    }
+
     pub(crate) fn joined(
         &mut self,
         attempt: Attempt,
         join: VerifiedJoin,
+        now: Millis,
         effects: &mut Vec<Effect>,
     ) {
         let from = join.member();
-        let State::Joining(joining) = &mut self.state else {
-            let cause = if attempt == self.attempt {
-                DropCause::OutOfPhase
-            } else {
-                DropCause::OtherAttempt
-            };
+        if let Some(cause) = self.misfit(attempt, &join) {
             effects.push(Effect::Drop { from, cause });
-            return;
-        };
-        let cause = if attempt != joining.plan.attempt {
-            Some(DropCause::OtherAttempt)
-        } else if !joining.plan.quorum.contains(&from) {
-            Some(DropCause::NotAMember)
-        } else if join.plan_hash() != joining.plan_hash {
-            Some(DropCause::OtherPlan)
-        } else if joining.joins.contains_key(&from) {
-            Some(DropCause::Repeated)
-        } else {
-            None
-        };
-        if let Some(cause) = cause {
-            effects.push(Effect::Drop { from, cause });
+            if cause == DropCause::OtherPlan {
+                self.misled(from, now, effects);
+            }
             return;
         }
+        let State::Joining(joining) = &mut self.state else {
+            return;
+        };
         joining.joins.insert(from, join.as_join().clone());
         self.candidates.approve(from);
         if joining.joins.len() < joining.plan.quorum.len() {
@@ -108,6 +99,48 @@ impl Session {
             }),
         }));
         self.state = State::Running(Running::new(plan));
+    }
+
+    /// Why a join has no place, if it has none.
+    fn misfit(&self, attempt: Attempt, join: &VerifiedJoin) -> Option<DropCause> {
+        if attempt != self.attempt {
+            return Some(DropCause::OtherAttempt);
+        }
+        let State::Joining(joining) = &self.state else {
+            return Some(DropCause::OutOfPhase);
+        };
+        if !joining.plan.quorum.contains(&join.member()) {
+            Some(DropCause::NotAMember)
+        } else if joining.joins.contains_key(&join.member()) {
+            // Its consent to this plan stands, whatever else turns up in its name.
+            Some(DropCause::Repeated)
+        } else if join.plan_hash() == joining.plan_hash {
+            None
+        } else if self.was_planned_before(join.plan_hash()) {
+            // The signature does not cover the number that the message names: this is an old
+            // answer, delayed or replayed on its way, and the one to this attempt may still come.
+            Some(DropCause::OtherAttempt)
+        } else {
+            Some(DropCause::OtherPlan)
+        }
+    }
+
+    /// Whether an earlier attempt had the plan with this hash.
+    fn was_planned_before(&self, hash: PlanHash) -> bool {
+        self.past.iter().any(|past| self.plan(past.attempt, past.quorum.clone()).hash() == hash)
+    }
+
+    /// Ends an attempt whose member consented to something that nobody here has planned. The right
+    /// consent will not come: a party joins one plan an attempt. Whether it was shown another plan
+    /// on the way, was given an old join out or signed what it liked cannot be told, so nobody is
+    /// named; but the next attempt does without it if others are there.
+    fn misled(&mut self, member: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        let failure = AttemptFailure {
+            kind: FailureKind::Transport,
+            guilty: BTreeSet::new(),
+            detail: "a member joined another plan than the one that it was invited to".into(),
+        };
+        self.attempt_spoilt(&BTreeSet::from([member]), failure, now, effects);
     }
 
     pub(crate) fn declined(
@@ -262,15 +295,27 @@ impl Session {
         now: Millis,
         effects: &mut Vec<Effect>,
     ) {
+        // Where nobody can be named every member is equally suspect: nobody is blamed, and the next
+        // quorum is another one as far as there are others.
+        let suspects =
+            if failure.guilty.is_empty() { self.status().quorum } else { failure.guilty.clone() };
+        self.attempt_spoilt(&suspects, failure, now, effects);
+    }
+
+    /// As [`Self::attempt_failed`], where others than the named are rather not asked again.
+    fn attempt_spoilt(
+        &mut self,
+        suspects: &BTreeSet<PartyId>,
+        failure: AttemptFailure,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
         let plan = match &self.state {
             State::Joining(joining) => joining.plan.clone(),
             State::Running(running) => running.plan.clone(),
             State::Gathering(_) | State::Ended(_) => return,
         };
         let AttemptFailure { kind, guilty, detail } = failure;
-        // Where nobody can be named every member is equally suspect: nobody is blamed, and the next
-        // quorum is another one as far as there are others.
-        let suspects = if guilty.is_empty() { &plan.quorum } else { &guilty };
         suspects.iter().for_each(|party| self.candidates.fault(*party));
         self.past.push(PastAttempt {
             attempt: plan.attempt,

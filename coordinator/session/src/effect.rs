@@ -37,7 +37,7 @@ pub enum DropCause {
     NotAMember,
     /// It comes too early or too late in this attempt.
     OutOfPhase,
-    /// It is for another plan.
+    /// It is for a plan that nobody here has made: the attempt ends, and nobody is blamed.
     OtherPlan,
     /// It has been seen before.
     Repeated,

@@ -92,7 +92,7 @@ impl Session {
         match event {
             Event::Online(party) => self.online(party, now, &mut effects),
             Event::Offline(party) => self.offline(party, now, &mut effects),
-            Event::Joined { attempt, join } => self.joined(attempt, join, &mut effects),
+            Event::Joined { attempt, join } => self.joined(attempt, join, now, &mut effects),
             Event::Declined { from, attempt, reason } => {
                 self.declined(from, attempt, reason, now, &mut effects);
             }

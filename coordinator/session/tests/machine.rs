@@ -16,6 +16,8 @@ mod harness;
 mod late_declines;
 #[path = "machine/ops.rs"]
 mod ops;
+#[path = "machine/other_plans.rs"]
+mod other_plans;
 
 use harness::{DEADLINE, Harness, KINDS, PARTIES, Purpose};
 use mpc_session::{
@@ -23,7 +25,7 @@ use mpc_session::{
     SessionProduct,
 };
 use mpc_wire::{Attempt, DeclineReason, FailureKind, Objection};
-use ops::{Op, ops};
+use ops::{Joined, Op, ops};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -171,7 +173,7 @@ fn a_crash_before_the_record_is_durable_leaves_the_attempts_number_unused() {
 }
 
 fn joins(from: usize) -> Op {
-    Op::Join { from, stale: false, of_other_plan: false }
+    Op::Join { from, stale: false, plan: Joined::Named }
 }
 
 fn awaits(from: usize) -> Op {

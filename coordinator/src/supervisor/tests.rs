@@ -9,8 +9,9 @@ use crate::requests::Requests;
 use crate::roster::Roster;
 use crate::store::Store;
 use mpc_wire::{
-    Attempt, Downlink, Identity, Intent, IntentKind, Nonce, PartyId, PlanHash, RequestId, Round,
-    RoundEnvelope, RoundHeader, Scheme, Seq, SignedJoin, Stage, ToCoordinator, Uplink,
+    Attempt, Downlink, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, PlanHash,
+    RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SignedJoin, Stage, ToCoordinator,
+    Uplink,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -225,14 +226,11 @@ async fn joins_that_are_not_their_senders_are_dropped() {
     let attempt = Attempt(1);
     let [a, b] = [&world.identities[0], &world.identities[1]];
     let of_a = SignedJoin::sign(a, plan, Nonce::new([1; 32]), [2; 32]);
-    // Said by another party, signed by another key, altered, and for another plan.
+    // Said by another party, signed by another key, and altered.
     let mut forged = SignedJoin::sign(b, plan, Nonce::new([1; 32]), [2; 32]);
     forged.member = a.party();
     let altered = SignedJoin { hpke_key: [3; 32], ..of_a.clone() };
-    let other = SignedJoin::sign(a, PlanHash::new([0; 32]), Nonce::new([1; 32]), [2; 32]);
-    for (from, join) in
-        [(b.party(), of_a), (a.party(), forged), (a.party(), altered), (a.party(), other)]
-    {
+    for (from, join) in [(b.party(), of_a), (a.party(), forged), (a.party(), altered)] {
         world.say(from, ToCoordinator::Join { session, attempt, join }).await;
     }
     let of_b = SignedJoin::sign(b, plan, Nonce::new([1; 32]), [2; 32]);
@@ -248,4 +246,28 @@ async fn joins_that_are_not_their_senders_are_dropped() {
         tokio::task::yield_now().await;
     }
     world.join(session, attempt, plan).await;
+}
+
+/// A member that was shown another plan on the way says so by its join, which is answered at once.
+#[actix_web::test]
+async fn a_join_to_another_plan_ends_the_attempt_and_an_old_one_does_not() {
+    let mut world = World::new(8).await;
+    let session = world.open().await.unwrap().session;
+    let first = world.invited_to(1).await;
+    let a = world.identities[0].clone();
+    let say_join = async |world: &World, attempt, plan| {
+        let join = SignedJoin::sign(&a, plan, Nonce::new([1; 32]), [2; 32]);
+        world.say(a.party(), ToCoordinator::Join { session, attempt, join }).await;
+    };
+    say_join(&world, Attempt(1), PlanHash::new([0; 32])).await;
+    for _ in 0..world.parties.len() {
+        assert!(matches!(world.told().await, ToParty::Abort { attempt: Attempt(1), .. }));
+    }
+    let second = world.invited_to(2).await;
+    let stored = world.store.session(session).await.unwrap().unwrap();
+    let [past] = &stored.record.past[..] else { panic!("{stored:?}") };
+    assert_eq!((past.kind, &past.parties), (FailureKind::Transport, &BTreeSet::new()));
+    // Replayed under the number of the second attempt.
+    say_join(&world, Attempt(2), first).await;
+    world.join(session, Attempt(2), second).await;
 }

@@ -1,7 +1,7 @@
 //! Persons who take their time, and parties that are asked in their stead.
 
 use crate::harness::{DEADLINE, Harness, PARTIES, Purpose};
-use crate::ops::Op;
+use crate::ops::{Joined, Op};
 use crate::{awaits, joins};
 use mpc_session::{
     DropCause, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, Millis, Phase, SessionEnd,
@@ -46,7 +46,7 @@ fn others_are_asked_once_a_person_has_had_some_time() {
 
     // An approval of the first attempt comes too late.
     let before = (harness.durable().clone(), harness.session().status());
-    harness.step(&Op::Join { from: asked, stale: true, of_other_plan: false });
+    harness.step(&Op::Join { from: asked, stale: true, plan: Joined::Named });
     assert_eq!((harness.durable().clone(), harness.session().status()), before);
     harness.run_honestly();
     assert!(matches!(harness.session().ended(), Some(SessionEnd::Completed(_))));

@@ -1,6 +1,6 @@
 //! Performs the machine's effects as the coordinator does, and checks each.
 
-use crate::ops::Op;
+use crate::ops::{Joined, Op};
 use mpc_session::{
     CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS, Millis, Order,
     Phase, Record, Session, SessionEnd, Status,
@@ -348,11 +348,11 @@ impl Harness {
                 self.online.remove(&party(n));
                 Event::Offline(party(n))
             }
-            Op::Join { from, stale, of_other_plan } => {
-                return self.join(from, attempt(stale), of_other_plan).into_iter().collect();
+            Op::Join { from, stale, plan } => {
+                return self.join(from, attempt(stale), plan).into_iter().collect();
             }
             Op::JoinAll => {
-                return (0..PARTIES).filter_map(|n| self.join(n, newest, false)).collect();
+                return (0..PARTIES).filter_map(|n| self.join(n, newest, Joined::Named)).collect();
             }
             Op::Decline { from, reason, stale } => {
                 Event::Declined { from: party(from), attempt: attempt(stale), reason }
@@ -394,9 +394,13 @@ impl Harness {
         vec![event]
     }
 
-    fn join(&self, n: usize, attempt: Attempt, of_other_plan: bool) -> Option<Event> {
-        let plan = self.plans.get(&attempt)?;
-        let hash = if of_other_plan { PlanHash::new([0; 32]) } else { plan.hash() };
+    fn join(&self, n: usize, attempt: Attempt, plan: Joined) -> Option<Event> {
+        let hash_of = |attempt| self.plans.get(&attempt).map(AttemptPlan::hash);
+        let hash = match plan {
+            Joined::Named => hash_of(attempt)?,
+            Joined::Earlier => hash_of(Attempt(attempt.0.checked_sub(1)?))?,
+            Joined::Strange => PlanHash::new([0; 32]),
+        };
         let join = SignedJoin::sign(&IDENTITIES[n], hash, Nonce::new([5; 32]), [6; 32]);
         Some(Event::Joined { attempt, join: join.verify().unwrap() })
     }

@@ -13,7 +13,7 @@ pub(crate) enum Op {
     Join {
         from: usize,
         stale: bool,
-        of_other_plan: bool,
+        plan: Joined,
     },
     /// Every member of the newest attempt joins it.
     JoinAll,
@@ -68,6 +68,17 @@ pub(crate) enum Op {
     CrashAfter(usize),
 }
 
+/// Which plan a join is to, whatever attempt its message names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// The plan of the attempt that is named.
+    Named,
+    /// The plan of the attempt before.
+    Earlier,
+    /// A plan that the coordinator never made.
+    Strange,
+}
+
 impl Op {
     /// Whether it can make the session impossible to complete.
     pub(crate) fn ends_or_declines(&self) -> bool {
@@ -102,8 +113,8 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         4 => party().prop_map(Op::Online),
         2 => party().prop_map(Op::Offline),
-        4 => (party(), stale(), prop::bool::weighted(0.1))
-            .prop_map(|(from, stale, of_other_plan)| Op::Join { from, stale, of_other_plan }),
+        4 => (party(), stale(), joined())
+            .prop_map(|(from, stale, plan)| Op::Join { from, stale, plan }),
         6 => Just(Op::JoinAll),
         1 => (party(), reason, stale())
             .prop_map(|(from, reason, stale)| Op::Decline { from, reason, stale }),
@@ -126,6 +137,10 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
         2 => (0_usize..8).prop_map(Op::CrashAfter),
     ];
     prop::collection::vec(op, length)
+}
+
+fn joined() -> impl Strategy<Value = Joined> {
+    prop_oneof![8 => Just(Joined::Named), 1 => Just(Joined::Earlier), 1 => Just(Joined::Strange)]
 }
 
 pub(crate) fn objection() -> impl Strategy<Value = Objection> {
