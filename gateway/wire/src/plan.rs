@@ -136,8 +136,9 @@ impl VerifiedJoin {
 
 /// The session id that a protocol run of one stage uses: SHA-256 over the domain
 /// `mpc.v1/protocol-session`, the wire version, the stage, the plan's hash and every member's
-/// member id, nonce and HPKE key in the order of the members. Every member put a fresh nonce in,
-/// so nobody, the coordinator least of all, can make two runs share it.
+/// member id, nonce, HPKE key and Ed25519 key that it signed the join with, in the order of the
+/// members. Every member put a fresh nonce in, so nobody, the coordinator least of all, can make two
+/// runs share it; and members who hold one id expect each other's signatures by the same keys.
 pub fn protocol_session_id(
     stage: Stage,
     plan_hash: PlanHash,
@@ -149,7 +150,8 @@ pub fn protocol_session_id(
             |out, join| {
                 out.fixed(join.join.member.as_bytes())
                     .fixed(join.join.nonce.as_bytes())
-                    .fixed(&join.join.hpke_key);
+                    .fixed(&join.join.hpke_key)
+                    .fixed(join.key.key.as_bytes());
             },
         );
     }))

@@ -95,6 +95,13 @@ impl PartySignature {
                 .is_some_and(|rotation| rotation.key == known.key),
         }
     }
+
+    /// Whether the rotations end at `key`, so that the signature is by it and by no other of the
+    /// party's keys, if it is one. [`PartyId::verify`] says whether it is.
+    pub fn is_by(&self, party: PartyId, key: ProvenKey) -> bool {
+        let newest = self.rotations.last().map_or(ProvenKey::founding(party).key, |last| last.key);
+        usize::try_from(key.number.0) == Ok(self.rotations.len()) && newest == key.key
+    }
 }
 
 pub(crate) fn encode_rotations(rotations: &[Rotation]) -> Vec<u8> {
@@ -235,6 +242,20 @@ mod tests {
             assert!(!accepts(older, newer.proven_key()));
         }
         assert!(!accepts(&first, Identity::generate().proven_key()));
+    }
+
+    #[test]
+    fn a_signature_is_by_the_last_of_its_keys_alone() {
+        let first = Identity::generate();
+        let second = first.rotate().unwrap();
+        let fork = first.rotate().unwrap();
+        let keys = [&first, &second, &fork];
+        for (signer, signed) in keys.iter().enumerate() {
+            for (other, key) in keys.iter().enumerate() {
+                let signature = signed.sign(b"text");
+                assert_eq!(signature.is_by(first.party(), key.proven_key()), signer == other);
+            }
+        }
     }
 
     #[test]

@@ -337,11 +337,16 @@ fn every_part_of_a_protocol_session_counts() {
     let base = joined(&[1, 2], plan, 1, 1);
     let mut one_fresh = base.clone();
     one_fresh.extend(joined(&[2], plan, 9, 1));
+    let mut one_rotated = base.clone();
+    let rotated = Identity::from_seed(&[2; 32]).rotate().unwrap();
+    let join = SignedJoin::sign(&rotated, plan, Nonce::new([1; 32]), [1; 32]);
+    one_rotated.insert(rotated.party(), join.verify().unwrap());
     let ids = [
         protocol_session_id(Stage(1), plan, &base),
         protocol_session_id(Stage(2), plan, &base),
         protocol_session_id(Stage(1), other, &base),
         protocol_session_id(Stage(1), plan, &one_fresh),
+        protocol_session_id(Stage(1), plan, &one_rotated),
         protocol_session_id(Stage(1), plan, &joined(&[1, 2], plan, 1, 2)),
         protocol_session_id(Stage(1), plan, &joined(&[1, 3], plan, 1, 1)),
         protocol_session_id(Stage(1), plan, &joined(&[1], plan, 1, 1)),

@@ -463,6 +463,6 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
         ]
     );
     let types: Vec<_> = types.into_values().collect();
-    let expected = [13, 2, 3, 2, 4, 2, 1, 4, 2, 2, 2, 2, 2, 2];
+    let expected = [13, 2, 3, 3, 4, 2, 1, 4, 2, 2, 2, 2, 2, 2];
     assert_eq!(types, expected, "in the order of `Type`");
 }

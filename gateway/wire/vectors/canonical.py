@@ -173,6 +173,12 @@ def signed(**fields):
 join = signed(member=key32, plan_hash=key32, nonce=key32, hpke_key=key32)
 
 
+def signing_key(join):
+    """The key that a join is signed with: the member's first, or what its last rotation names."""
+    rotations = bytes(join["signature"])[:-64]
+    return rotations[-96:-64] if rotations else key32(join["member"])
+
+
 def protocol_session(value):
     members = sorted(value["joins"], key=lambda one: key32(one["member"]))
     entry = record(member=key32, nonce=key32, hpke_key=key32)
@@ -181,7 +187,11 @@ def protocol_session(value):
         + u8(value["stage"])
         + key32(value["plan_hash"])
         + counted(
-            [entry({name: one[name] for name in ("member", "nonce", "hpke_key")}) for one in members]
+            [
+                entry({name: one[name] for name in ("member", "nonce", "hpke_key")})
+                + signing_key(one)
+                for one in members
+            ]
         )
     )
 
