@@ -306,6 +306,7 @@ async fn prepare(vault: Vault, launch: Launch) -> Result<Work, AttemptFailure> {
     let channels = Channels::new(vault.party(), &secret, plan_hash, &joins)
         .map_err(|error: SealError| failure(FailureKind::Transport, error.to_string()))?;
     let task = task(&vault, &intent, &plan).await?;
+    // If the key was rotated since the join, the engine says so: the next attempt has the new one.
     let context = RunContext { identity: vault.identity(), plan_hash, joins };
     let engine = engine(intent.kind.scheme(), task, context).map_err(
         |EngineFailure { kind, guilty, detail }| AttemptFailure { kind, guilty, detail },

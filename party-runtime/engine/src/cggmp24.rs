@@ -1,7 +1,8 @@
 //! ECDSA over secp256k1 by CGGMP'24, as synedrion implements it over manul's sessions.
 //!
-//! Reading order: [`session`] (keys, digest and encoding that manul runs with), [`rounds`] (the
-//! driver of one protocol), then the tasks: [`keygen`] with its [`introduction`], [`aux_set`],
+//! Reading order: [`session`] (keys, digest and encoding that manul runs with), [`peek`] and
+//! [`message`] (what is checked of a message before and by manul), [`rounds`] (the driver of one
+//! protocol), then the tasks: [`keygen`] with its [`introduction`], [`aux_set`],
 //! [`sign`]; [`stored`] and [`polynomial`] hold the shares and their checks.
 
 mod aux_set;
@@ -10,6 +11,7 @@ pub mod dealer;
 mod introduction;
 mod keygen;
 mod message;
+mod peek;
 mod polynomial;
 #[cfg(feature = "bench")]
 pub mod raw;

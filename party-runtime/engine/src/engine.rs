@@ -7,8 +7,8 @@ use crate::secret::SecretBytes;
 use mpc_wire::limits::MAX_PARTIES;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    AuxId, Identity, PartyId, PlanHash, ProtocolSessionId, PublicKey, Round, Scheme, Signature,
-    Stage, Threshold, VerifiedJoin,
+    AuxId, Identity, PartyId, PlanHash, ProtocolSessionId, ProvenKey, PublicKey, Round, Scheme,
+    Signature, Stage, Threshold, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -72,10 +72,13 @@ impl fmt::Debug for Step {
     }
 }
 
+/// One Ed25519 key of each member.
+pub(crate) type Keys = BTreeMap<PartyId, ProvenKey>;
+
 /// Who runs the attempt, and with whom.
 #[derive(Debug, Clone)]
 pub struct RunContext {
-    /// This party.
+    /// This party, with the key that it joined with.
     pub identity: Identity,
     /// The plan that every member joined.
     pub plan_hash: PlanHash,
@@ -94,14 +97,23 @@ impl RunContext {
         self.joins.keys().copied().collect()
     }
 
+    /// The key that each member signs with in this attempt: the one that it joined with.
+    pub(crate) fn keys(&self) -> Keys {
+        self.joins.iter().map(|(member, join)| (*member, join.key())).collect()
+    }
+
     /// The session id that a stage's protocol uses.
     pub(crate) fn session_id(&self, stage: Stage) -> ProtocolSessionId {
         protocol_session_id(stage, self.plan_hash, &self.joins)
     }
 
     fn check(&self) -> Result<(), EngineFailure> {
-        let fault = if !self.joins.contains_key(&self.me()) {
-            "this party is not among the members"
+        let Some(own) = self.joins.get(&self.me()) else {
+            return Err(EngineFailure::internal("this party is not among the members"));
+        };
+        let fault = if own.key() != self.identity.proven_key() {
+            // Its peers would take what it signs with the other key for a forgery.
+            "this party has rotated its key since it joined"
         } else if !(2..=MAX_PARTIES).contains(&self.joins.len()) {
             "too few or too many members"
         } else if self.joins.iter().any(|(member, join)| join.member() != *member) {

@@ -27,8 +27,9 @@ impl Handler<RotateIdentity> for PendingActor {
             let identity = rotated?;
             let (party, key) = (identity.party(), identity.proven_key());
             tracing::warn!(%party, number = %key.number, "the party's key was rotated: {NEW_BACKUP_NEEDED}");
-            // What is joined from here on is signed with the new key. What was joined before keeps
-            // its signature: it may still start, until a peer has seen the new key elsewhere.
+            // What is joined from here on is signed with the new key. What was joined before and
+            // has not started ends when it does: a member signs with the key that it joined with,
+            // and this party has that no more. What runs keeps it to its end.
             actor.joiner = FreshJoiner::new(identity);
             // The link proves the newest key whenever it connects. One that is connecting just now
             // finds out by itself that it has proven the old one.

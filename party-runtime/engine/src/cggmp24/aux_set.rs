@@ -14,7 +14,7 @@ use synedrion::{AuxGen, AuxGenProtocol};
 pub(crate) fn engine(context: &RunContext) -> Box<dyn Engine> {
     let (me, members) = (context.me(), context.members());
     let seat = Seat::new(context, ONLY_STAGE);
-    let rounds = Rounds::new(Cast::symmetric(ONLY_STAGE, &members, me));
+    let rounds = Rounds::new(Cast::symmetric(ONLY_STAGE, &members, context));
     let ids = verifiers(&members);
     OneStage::<AuxGenProtocol<Params, Verifier>>::engine(
         rounds,

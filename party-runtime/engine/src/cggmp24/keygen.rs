@@ -91,7 +91,7 @@ impl Keygen {
     fn new(plan: Plan) -> Self {
         let me = plan.context.me();
         let phase = if plan.founders.contains(&me) {
-            Phase::Founding(Rounds::new(Cast::symmetric(FOUNDING, &plan.founders, me)))
+            Phase::Founding(Rounds::new(Cast::symmetric(FOUNDING, &plan.founders, &plan.context)))
         } else {
             let waiting_for = plan.founders.clone();
             Phase::Listening(Listening { waiting_for, heard: BTreeMap::new() })
@@ -99,7 +99,8 @@ impl Keygen {
         // Only founders have something to redistribute; newcomers speak from the echo on.
         let first_speakers =
             plan.founders.iter().copied().filter(|founder| *founder != me).collect();
-        let cast = Cast { first_speakers, ..Cast::symmetric(RESHARING, &plan.members, me) };
+        let cast =
+            Cast { first_speakers, ..Cast::symmetric(RESHARING, &plan.members, &plan.context) };
         Self { plan, phase, resharing: Rounds::new(cast) }
     }
 

@@ -1,14 +1,15 @@
 //! One round message on the wire: a manul message in MessagePack.
 
+use super::peek::Peek;
 use super::session::{
     Accumulator, MessagePack, Parameters, ProtocolOf, Running, Verifier, local_failure,
 };
+use crate::engine::Keys;
 use crate::failure::EngineFailure;
 use manul::protocol::RoundId;
 use manul::session::{Message, PreprocessOutcome, SessionOutcome, SessionReport, WireFormat};
 use mpc_wire::PartyId;
 use rand_core_06::OsRng;
-use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -16,27 +17,6 @@ use zeroize::Zeroizing;
 /// Rounds of one step that different members may honestly be in at the same time, because each
 /// decides for itself which of them its checks lead to.
 pub(crate) type Siblings = &'static [u8];
-
-/// Just enough of a manul message to see which round it was made in; its own fields are private.
-#[derive(Deserialize)]
-struct Peek {
-    direct_message: PeekPart,
-}
-
-#[derive(Deserialize)]
-struct PeekPart {
-    message_with_metadata: PeekBody,
-}
-
-#[derive(Deserialize)]
-struct PeekBody {
-    metadata: PeekMetadata,
-}
-
-#[derive(Deserialize)]
-struct PeekMetadata {
-    round_id: RoundId,
-}
 
 /// Makes the message for one member. CPU-heavy: for jobs.
 pub(crate) fn compose<P: ProtocolOf>(
@@ -59,18 +39,18 @@ pub(crate) fn process<P: ProtocolOf>(
     session: &Running<P>,
     accumulator: &Mutex<Accumulator<P>>,
     siblings: Siblings,
+    keys: &Keys,
     from: PartyId,
     payload: &Zeroizing<Vec<u8>>,
 ) -> Result<(), EngineFailure> {
-    let undecodable = || EngineFailure::misbehaved(from, "a message could not be decoded");
-    let peek: Peek = MessagePack::deserialize(payload).map_err(|_| undecodable())?;
-    let message: Message<Verifier> =
-        MessagePack::deserialize(payload).map_err(|_| undecodable())?;
+    let peek = Peek::at(from, payload)?;
+    let message: Message<Verifier> = MessagePack::deserialize(payload)
+        .map_err(|_| EngineFailure::misbehaved(from, "a message could not be decoded"))?;
     if *message.destination() != session.verifier() {
         return Err(EngineFailure::misbehaved(from, "a message was made for another party"));
     }
-    let theirs = peek.direct_message.message_with_metadata.metadata.round_id;
-    check_round(&session.round_id(), &theirs, siblings)?;
+    check_round(&session.round_id(), peek.round_id(), siblings)?;
+    peek.check_keys(from, keys)?;
 
     let outcome = session
         .preprocess_message(&mut lock(accumulator), &Verifier(from), message)

@@ -7,7 +7,7 @@
 use super::message::{Siblings, compose, process, report_failure};
 use super::session::{Accumulator, ProtocolOf, Running, Verifier, local_failure};
 use crate::attempt::Turn;
-use crate::engine::Step;
+use crate::engine::{Keys, RunContext, Step};
 use crate::failure::EngineFailure;
 use crate::job::{Done, Job};
 use manul::session::{CanFinalize, RoundOutcome, SessionOutcome};
@@ -43,14 +43,22 @@ pub(crate) struct Cast {
     /// Who speaks to us in the first step. In later steps it is whoever we speak to.
     pub(crate) first_speakers: BTreeSet<PartyId>,
     pub(crate) siblings: Siblings,
+    /// What the members of the attempt sign with.
+    pub(crate) keys: Arc<Keys>,
 }
 
 impl Cast {
     /// A stage where everybody speaks to everybody in each step.
-    pub(crate) fn symmetric(stage: Stage, members: &BTreeSet<PartyId>, me: PartyId) -> Self {
+    pub(crate) fn symmetric(
+        stage: Stage,
+        members: &BTreeSet<PartyId>,
+        context: &RunContext,
+    ) -> Self {
+        let me = context.me();
         let peers: BTreeSet<PartyId> =
             members.iter().copied().filter(|member| *member != me).collect();
-        Self { stage, first_speakers: peers.clone(), peers, siblings: &[] }
+        let keys = Arc::new(context.keys());
+        Self { stage, first_speakers: peers.clone(), peers, siblings: &[], keys }
     }
 }
 
@@ -135,7 +143,7 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
                 if !current.waiting_for.remove(&from) {
                     return refuse("a message that its round does not expect, or a second one");
                 }
-                let mut steps = vec![current.process::<T>(from, payload, self.cast.siblings)];
+                let mut steps = vec![current.process::<T>(from, payload, &self.cast)];
                 steps.extend(self.waiting());
                 Ok(steps)
             }
@@ -184,7 +192,7 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
                     "a message that its round does not expect",
                 ));
             }
-            steps.push(current.process::<T>(from, payload, self.cast.siblings));
+            steps.push(current.process::<T>(from, payload, &self.cast));
         }
         self.state = State::InRound(current);
         steps.extend(self.waiting());
@@ -244,12 +252,14 @@ impl<P: ProtocolOf> InRound<P> {
         &mut self,
         from: PartyId,
         payload: Zeroizing<Vec<u8>>,
-        siblings: Siblings,
+        cast: &Cast,
     ) -> Step {
         self.jobs_out += 1;
         let (session, accumulator) = (Arc::clone(&self.session), Arc::clone(&self.accumulator));
+        let (siblings, keys) = (cast.siblings, Arc::clone(&cast.keys));
         Step::Work(Job::on_message_of(from, "processing a message", move || -> Brought<P, T> {
-            process(&session, &accumulator, siblings, from, &payload).map(|()| Outcome::Processed)
+            process(&session, &accumulator, siblings, &keys, from, &payload)
+                .map(|()| Outcome::Processed)
         }))
     }
 

@@ -7,7 +7,7 @@ use manul::protocol::{LocalError, Protocol};
 use manul::session::{RoundAccumulator, Session, SessionId, SessionParameters, WireFormat};
 use manul::signature::{self, DigestVerifier, Keypair, RandomizedDigestSigner};
 use mpc_wire::limits::MAX_DEPTH;
-use mpc_wire::{Identity, PartyId, PartySignature, Stage};
+use mpc_wire::{Identity, PartyId, PartySignature, ProvenKey, Stage};
 use rand_core_06::CryptoRngCore;
 use rmp_serde::decode::ReadRefReader;
 use serde::de::IgnoredAny;
@@ -51,7 +51,9 @@ impl SessionParameters for Parameters {
 #[derive(Debug, Clone)]
 pub(crate) struct Signer(Identity);
 
-/// A party id as manul's verifier. Always a byte string, whatever the format claims of itself:
+/// A party id as manul's verifier. It knows the party's name alone, and so accepts a signature by
+/// each key that the party ever had: what manul gets to see was checked for the key of the member's
+/// join before ([`super::peek`]). Always a byte string, whatever the format claims of itself:
 /// manul's deserializers lose the note that MessagePack is a binary format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Verifier(pub(crate) PartyId);
@@ -60,6 +62,13 @@ pub(crate) struct Verifier(pub(crate) PartyId);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct PartSignature(PartySignature);
+
+impl PartSignature {
+    /// Whether it is by this key of the party's, if it is a signature.
+    pub(crate) fn is_by(&self, party: PartyId, key: ProvenKey) -> bool {
+        self.0.is_by(party, key)
+    }
+}
 
 fn signed_bytes(digest: Sha256) -> Vec<u8> {
     let digest: [u8; 32] = digest.finalize().into();

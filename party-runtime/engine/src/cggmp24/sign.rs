@@ -30,7 +30,7 @@ pub(crate) struct Signing {
 pub(crate) fn engine(signing: Signing, context: &RunContext) -> Box<dyn Engine> {
     let (me, members) = (context.me(), context.members());
     let seat = Seat::new(context, ONLY_STAGE);
-    let cast = Cast { siblings: LAST_ROUNDS, ..Cast::symmetric(ONLY_STAGE, &members, me) };
+    let cast = Cast { siblings: LAST_ROUNDS, ..Cast::symmetric(ONLY_STAGE, &members, context) };
     let (public_key, digest) = (signing.public_key.clone(), signing.digest);
     OneStage::<SigningProtocol>::engine(
         Rounds::new(cast),

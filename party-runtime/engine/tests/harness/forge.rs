@@ -77,12 +77,38 @@ impl Part {
             .chain_update((payload.len() as u64).to_be_bytes())
             .chain_update(&payload[..])
             .finalize();
-        let digest = Sha256::new_with_prefix(b"SignedMessagePartDigest")
-            .chain_update(write(&body.metadata))
-            .chain_update(32_u64.to_be_bytes())
-            .chain_update(part_hash)
-            .finalize();
-        let signature = signer.sign(&[b"mpc.v1/manul", &digest[..]].concat());
-        self.signature = ByteBuf::from(write(&ByteBuf::from(signature.to_bytes())));
+        self.signature = sign(signer, &body.metadata, &part_hash);
     }
+}
+
+/// What a member says in an echo round.
+#[derive(Serialize, Deserialize)]
+pub struct EchoPack {
+    pub message_hashes: Vec<(ByteBuf, Echo)>,
+}
+
+/// Of a part that a member was sent: its hash, and what its sender signed.
+#[derive(Serialize, Deserialize)]
+pub struct Echo {
+    signature: ByteBuf,
+    metadata: Metadata,
+    message_part_hash: ByteBuf,
+}
+
+impl Echo {
+    /// Makes it that of another part, which `signer` has signed.
+    pub fn forge(&mut self, signer: &Identity) {
+        self.message_part_hash[0] ^= 1;
+        self.signature = sign(signer, &self.metadata, &self.message_part_hash);
+    }
+}
+
+fn sign(signer: &Identity, metadata: &Metadata, part_hash: &[u8]) -> ByteBuf {
+    let digest = Sha256::new_with_prefix(b"SignedMessagePartDigest")
+        .chain_update(write(metadata))
+        .chain_update(32_u64.to_be_bytes())
+        .chain_update(part_hash)
+        .finalize();
+    let signature = signer.sign(&[b"mpc.v1/manul", &digest[..]].concat());
+    ByteBuf::from(write(&ByteBuf::from(signature.to_bytes())))
 }
