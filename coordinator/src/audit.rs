@@ -66,17 +66,26 @@ fn note(event: &'static str, asker: &Asker, subject: impl fmt::Display) -> Note 
     Note { event, actor: asker.to_string(), subject: subject.to_string(), ..Note::default() }
 }
 
+/// The event of [`started`].
+pub(crate) const STARTED: &str = "coordinator_started";
+
+/// The coordinator, where it is the subject.
+pub(crate) const COORDINATOR: &str = "coordinator";
+
 /// The coordinator has started.
 pub(crate) fn started() -> Note {
     let detail = json!({ "version": env!("CARGO_PKG_VERSION") }).to_string();
-    Note { detail, ..note("coordinator_started", &Asker::Operator, "coordinator") }
+    Note { detail, ..note(STARTED, &Asker::Operator, COORDINATOR) }
 }
 
-/// At the start, the log was not what the last signed head of it says.
-pub(crate) fn own_log_in_doubt(before: &SignedHead, fault: &'static str) -> Note {
-    let detail = json!({ "count": before.head.count, "hash": before.head.hash }).to_string();
-    let decision = fault.to_owned();
-    Note { decision, detail, ..note("audit_log_in_doubt", &Asker::Coordinator, before.keeper) }
+/// The log was not as its keeper had left it; what was found in the place of that.
+pub(crate) fn own_log_in_doubt(
+    keeper: impl fmt::Display,
+    fault: &'static str,
+    found: &Value,
+) -> Note {
+    let (decision, detail) = (fault.to_owned(), found.to_string());
+    Note { decision, detail, ..note("audit_log_in_doubt", &Asker::Coordinator, keeper) }
 }
 
 /// A session was opened: who asked, and for what.

@@ -6,13 +6,15 @@ use super::{Store, StoreError, parse, to_i64, to_u64};
 use crate::audit;
 use crate::clock::Clock;
 use mpc_wire::audit::{Entry, Head, Note};
-use mpc_wire::{EntryHash, Identity, PartySignature, SignedHead};
+use mpc_wire::{Identity, PartySignature, SignedHead};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
-    QueryOrder, QuerySelect,
+    ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
+use serde_json::{Value, json};
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::timeout;
@@ -94,11 +96,14 @@ impl AuditLog {
             .await
             .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         let txn = writer::begin(db).await?;
-        let head = match end.head {
-            Some(head) => head,
-            None => read_head(&txn).await?,
-        };
-        Ok(Writing { txn, end, head, entered: Vec::new(), log: self.clone() })
+        let known = end.head;
+        let entered = Vec::new();
+        let mut writing = Writing { txn, end, head: Head::EMPTY, entered, log: self.clone() };
+        match known {
+            Some(head) => writing.head = head,
+            None => writing.go_on_from(read_end(writing.txn()).await?),
+        }
+        Ok(writing)
     }
 }
 
@@ -123,6 +128,44 @@ impl Writing {
         let (entry, head) = self.head.append(Clock::start().wall(), note);
         self.entered.push(row(entry, &head));
         self.head = head;
+    }
+
+    /// Goes on behind the last entry. If there is no telling what that was, the log goes on all the
+    /// same: its chain begins anew there, which cannot be overlooked, and says why.
+    fn go_on_from(&mut self, end: StoredEnd) {
+        match end {
+            StoredEnd::Head(head) => self.head = head,
+            StoredEnd::Unreadable { number, hash } => {
+                self.head = Head { count: number, hash: Head::EMPTY.hash };
+                let found = json!({ "count": number, "hash": hash });
+                self.doubt(Fault::EndUnreadable, audit::COORDINATOR, &found);
+            }
+        }
+    }
+
+    /// Compares the log with the head of it that was signed last.
+    async fn compare(&mut self, before: &SignedHead, keeper: &Identity) -> Result<(), StoreError> {
+        let Some(fault) = fault_of(before, keeper, &self.txn).await? else {
+            return Ok(());
+        };
+        if fault == Fault::Cut && before.head.count > self.head.count {
+            // Numbers that were given are not given again, so that the gap stays to be seen.
+            self.head = before.head;
+        }
+        let found = json!({ "count": before.head.count, "hash": before.head.hash });
+        self.doubt(fault, before.keeper, &found);
+        witnessed::keep_evidence(&self.txn, before).await?;
+        Ok(())
+    }
+
+    /// Tells and enters that the log is not as it was left.
+    fn doubt(&mut self, fault: Fault, keeper: impl fmt::Display, found: &Value) {
+        tracing::error!(
+            fault = fault.name(),
+            %found,
+            "the audit log is not as it was left: see `mpc audit verify`"
+        );
+        self.enter(audit::own_log_in_doubt(keeper, fault.name(), found));
     }
 
     /// Makes everything durable, and shows the log's new head then.
@@ -177,21 +220,22 @@ impl Store {
     /// be what the log holds; else that is told, entered, and kept as evidence.
     pub(crate) async fn keep_audit(&self, keeper: Identity) -> Result<(), StoreError> {
         let mut writing = self.begin().await?;
-        if let Some(before) = signed_head(writing.txn()).await?
-            && let Some(fault) = fault_of(&before, &keeper, writing.txn()).await?
-        {
-            let count = before.head.count;
-            tracing::error!(
-                fault = fault.name(),
-                count,
-                "the audit log is not as it was left: see `mpc audit verify`"
-            );
-            if fault == Fault::Cut {
-                // Numbers that were given are not given again, so that the gap stays to be seen.
-                writing.head = before.head;
+        match last_signed(writing.txn()).await? {
+            LastSigned::Head(before) => writing.compare(&before, &keeper).await?,
+            LastSigned::Unreadable { row, error } => {
+                let head::Model { id: _, keeper: by, count, hash, signature } = row;
+                let error = error.to_string();
+                let found = json!({
+                    "error": error, "keeper": by, "count": count, "hash": hash,
+                    "signature": signature,
+                });
+                writing.doubt(Fault::HeadUnreadable, keeper.party(), &found);
             }
-            writing.enter(audit::own_log_in_doubt(&before, fault.name()));
-            witnessed::keep_evidence(writing.txn(), &before).await?;
+            LastSigned::Nothing if was_kept(writing.txn()).await? => {
+                let count = writing.head.count;
+                writing.doubt(Fault::HeadLost, keeper.party(), &json!({ "count": count }));
+            }
+            LastSigned::Nothing => {}
         }
         writing.enter(audit::started());
         writing.end.keeper = Some(keeper);
@@ -210,9 +254,13 @@ impl Store {
     }
 }
 
-/// What can be wrong with the log at the start.
+/// What can be wrong with the log as it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
+    /// No head is there, although the log was kept before.
+    HeadLost,
+    /// The head is not in the form of one.
+    HeadUnreadable,
     /// The head was signed by somebody else, or under another secret.
     AnotherKeeper,
     /// The head was altered.
@@ -221,15 +269,20 @@ enum Fault {
     Cut,
     /// The entry of the head that was signed is another one.
     Rewritten,
+    /// The hash of the last entry is none.
+    EndUnreadable,
 }
 
 impl Fault {
     const fn name(self) -> &'static str {
         match self {
+            Self::HeadLost => "head_lost",
+            Self::HeadUnreadable => "head_unreadable",
             Self::AnotherKeeper => "another_keeper",
             Self::HeadNotSigned => "head_not_signed",
             Self::Cut => "cut",
             Self::Rewritten => "rewritten",
+            Self::EndUnreadable => "end_unreadable",
         }
     }
 }
@@ -247,29 +300,50 @@ async fn fault_of(
         return Ok(Some(Fault::HeadNotSigned));
     }
     let hash = match before.head.count {
-        0 => Some(Head::EMPTY.hash),
+        0 => Some(Head::EMPTY.hash.to_string()),
         count => hash_of(db, count).await?,
     };
     Ok(match hash {
         None => Some(Fault::Cut),
-        Some(hash) if hash != before.head.hash => Some(Fault::Rewritten),
+        // Compared as text: what is no hash at all is another one, too.
+        Some(hash) if hash != before.head.hash.to_string() => Some(Fault::Rewritten),
         Some(_) => None,
     })
 }
 
-async fn hash_of(db: &impl ConnectionTrait, number: u64) -> Result<Option<EntryHash>, StoreError> {
+async fn hash_of(db: &impl ConnectionTrait, number: u64) -> Result<Option<String>, StoreError> {
     let row = row::Entity::find_by_id(to_i64(number)).one(db).await?;
-    row.map(|row| parse("hash of an audit entry", &row.hash)).transpose()
+    Ok(row.map(|row| row.hash))
 }
 
-async fn signed_head(db: &impl ConnectionTrait) -> Result<Option<SignedHead>, StoreError> {
+/// Whether the log was kept before: its first head came with the entry of the first start.
+async fn was_kept(db: &impl ConnectionTrait) -> Result<bool, StoreError> {
+    let start = row::Entity::find().filter(row::Column::Event.eq(audit::STARTED));
+    Ok(start.one(db).await?.is_some())
+}
+
+/// What is stored of the head that was signed last.
+enum LastSigned {
+    Nothing,
+    Unreadable { row: head::Model, error: StoreError },
+    Head(SignedHead),
+}
+
+async fn last_signed(db: &impl ConnectionTrait) -> Result<LastSigned, StoreError> {
     let Some(row) = head::Entity::find_by_id(HEAD_ID).one(db).await? else {
-        return Ok(None);
+        return Ok(LastSigned::Nothing);
     };
+    Ok(match signed_head(&row) {
+        Ok(head) => LastSigned::Head(head),
+        Err(error) => LastSigned::Unreadable { row, error },
+    })
+}
+
+fn signed_head(row: &head::Model) -> Result<SignedHead, StoreError> {
     let head =
         Head { count: to_u64(row.count), hash: parse("hash of the audit log's head", &row.hash)? };
     let keeper = parse("keeper of the audit log", &row.keeper)?;
-    Ok(Some(SignedHead { keeper, head, signature: signature(&row.signature)? }))
+    Ok(SignedHead { keeper, head, signature: signature(&row.signature)? })
 }
 
 /// Reads a stored signature.
@@ -279,7 +353,17 @@ pub(super) fn signature(digits: &str) -> Result<PartySignature, StoreError> {
     PartySignature::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))
 }
 
-async fn read_head(db: &impl ConnectionTrait) -> Result<Head, StoreError> {
+/// Where the stored log ends.
+enum StoredEnd {
+    Head(Head),
+    /// At an entry whose hash is none.
+    Unreadable {
+        number: u64,
+        hash: String,
+    },
+}
+
+async fn read_end(db: &impl ConnectionTrait) -> Result<StoredEnd, StoreError> {
     let last: Option<(i64, String)> = row::Entity::find()
         .select_only()
         .columns([row::Column::Number, row::Column::Hash])
@@ -287,8 +371,13 @@ async fn read_head(db: &impl ConnectionTrait) -> Result<Head, StoreError> {
         .into_tuple()
         .one(db)
         .await?;
-    last.map_or(Ok(Head::EMPTY), |(number, hash)| {
-        Ok(Head { count: to_u64(number), hash: parse("hash of an audit entry", &hash)? })
+    let Some((number, hash)) = last else {
+        return Ok(StoredEnd::Head(Head::EMPTY));
+    };
+    let count = to_u64(number);
+    Ok(match hash.parse() {
+        Ok(hash) => StoredEnd::Head(Head { count, hash }),
+        Err(_) => StoredEnd::Unreadable { number: count, hash },
     })
 }
 
