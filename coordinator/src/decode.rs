@@ -33,6 +33,7 @@ pub(crate) fn session_of(message: &ToCoordinator) -> Option<SessionId> {
         | ToCoordinator::Outcome { session, .. } => Some(*session),
         ToCoordinator::Round(envelope) => Some(envelope.header.session),
         ToCoordinator::RoundRefused { header } => Some(header.session),
+        ToCoordinator::Ack(ack) => Some(ack.session),
         ToCoordinator::Prove { .. }
         | ToCoordinator::AuditHead(_)
         | ToCoordinator::Inquiry(_)
@@ -71,7 +72,10 @@ pub(crate) fn decode(
         ToCoordinator::RoundRefused { header } if header.to == from => {
             Ok(Event::RoundRefused(header))
         }
-        ToCoordinator::Round(_) | ToCoordinator::RoundRefused { .. } => Err(Unfit::WrongSender),
+        ToCoordinator::Ack(ack) if ack.from == from => Ok(Event::Acknowledged(ack)),
+        ToCoordinator::Round(_) | ToCoordinator::RoundRefused { .. } | ToCoordinator::Ack(_) => {
+            Err(Unfit::WrongSender)
+        }
         ToCoordinator::Progress { attempt, stage, round, waiting_for, .. } => {
             Ok(Event::Progress { from, attempt, stage, round, waiting_for })
         }

@@ -34,6 +34,7 @@ impl Word {
             | ToCoordinator::AuditHead(_)
             | ToCoordinator::Round(_)
             | ToCoordinator::RoundRefused { .. }
+            | ToCoordinator::Ack(_)
             | ToCoordinator::Progress { .. }
             | ToCoordinator::Outcome { .. }
             | ToCoordinator::RequestSession { .. }) => Err(Box::new(other)),

@@ -12,6 +12,7 @@ pub(crate) fn accept(party: PartyId, frame: &[u8]) -> Result<ToCoordinator, Fare
         ToCoordinator::Round(envelope) => envelope.header.from,
         // A refusal is spoken by the one that the refused message was for.
         ToCoordinator::RoundRefused { header } => header.to,
+        ToCoordinator::Ack(ack) => ack.from,
         ToCoordinator::AuditHead(head) => head.keeper,
         ToCoordinator::Inquiry(inquiry) => inquiry.by,
         ToCoordinator::Testimony(testimony) => testimony.by,

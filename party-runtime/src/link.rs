@@ -331,6 +331,7 @@ impl Carrier {
             | ToParty::Invite { .. }
             | ToParty::Started { .. }
             | ToParty::Round(_)
+            | ToParty::Ack(_)
             | ToParty::Abort { .. }
             | ToParty::Finished { .. }
             | ToParty::AuditHead(_)

@@ -3,6 +3,7 @@
 
 mod asking;
 mod batch;
+mod delivering;
 mod hearing;
 mod peers;
 mod requesting;
@@ -29,7 +30,8 @@ use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
 use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
-use mpc_pending::{Effect, Event, Launch, Now, Pending};
+use mpc_pending::record::{Record, StoredProgress};
+use mpc_pending::{Delivery, Effect, Event, Launch, Now, Pending};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, FailureKind, Nonce, Objection, PartyId, ProvenKey,
     SessionId, SignedBan, ToCoordinator, UnixMillis,
@@ -88,6 +90,10 @@ pub(crate) struct PendingActor {
     fellows: BTreeSet<PartyId>,
     fellows_known: Option<Instant>,
     machine: Pending,
+    /// Round messages that are on their way.
+    delivery: Delivery,
+    /// What each runner has said last of where it stands.
+    standings: BTreeMap<SessionId, ToCoordinator>,
     joiner: FreshJoiner,
     runners: Rc<dyn Runners>,
     running: BTreeMap<(SessionId, Attempt), RunnerHandle>,
@@ -111,6 +117,8 @@ impl PendingActor {
         let quarantine = Quarantine::default();
         Self {
             machine: Pending::new(vault.party()),
+            delivery: Delivery::new(vault.party()),
+            standings: BTreeMap::new(),
             joiner: FreshJoiner::new(vault.identity()),
             gate: Gate::new(vault.clone(), policy, quarantine.clone()),
             quarantine,
@@ -209,7 +217,7 @@ impl PendingActor {
             // Collected by `Batch` before.
             Effect::Persist(_) | Effect::Forget(_) => {}
             Effect::SendRequest(intent) => {
-                tracing::info!(session = %intent.session, "session cached, requesting it");
+                tracing::debug!(session = %intent.session, "requesting a session");
                 self.send(ToCoordinator::RequestSession { intent: *intent });
             }
             Effect::Ask(intent) => self.ask(*intent, ctx),
@@ -224,7 +232,7 @@ impl PendingActor {
                 self.send(ToCoordinator::Decline { session, attempt, reason });
             }
             Effect::SendAwaitingApproval { session, attempt } => {
-                tracing::info!(%session, %attempt, "waits for a person's approval");
+                tracing::debug!(%session, %attempt, "waits for a person's approval");
                 self.send(ToCoordinator::AwaitingApproval { session, attempt });
             }
             Effect::Object { session, attempt, objection } => {
@@ -234,14 +242,18 @@ impl PendingActor {
             }
             Effect::Launch(launch) => self.launch(*launch, ctx),
             Effect::Kill { session, attempt } => {
+                self.delivery.over(session);
+                self.standings.remove(&session);
                 if let Some(runner) = self.running.remove(&(session, attempt)) {
                     kill(&runner, session);
                 }
             }
             Effect::Deliver { session, attempt, messages } => {
+                self.delivery.delivered(&messages, self.now());
                 let runner = self.running.get(&(session, attempt));
                 if runner.is_some_and(|r| !r.command(RunnerCommand::Deliver(messages))) {
-                    self.overwhelmed(session, attempt, ctx);
+                    let detail = "the runner could not keep up with its messages";
+                    self.overwhelmed(session, attempt, detail, ctx);
                 }
             }
             Effect::Refuse(header) => {
@@ -252,6 +264,8 @@ impl PendingActor {
                 self.report(session, attempt, *outcome);
             }
             Effect::Over(session) => {
+                self.delivery.over(session);
+                self.standings.remove(&session);
                 self.callers.remove(&session);
                 self.desk.over(session, wall_clock());
             }
@@ -273,12 +287,18 @@ impl PendingActor {
         }
     }
 
-    /// A runner has no room for a message that the machine holds for delivered: its attempt ends.
-    fn overwhelmed(&mut self, session: SessionId, attempt: Attempt, ctx: &mut Context<Self>) {
+    /// A message of a runner, or to it, that counts as delivered has found no room: its attempt
+    /// ends.
+    fn overwhelmed(
+        &mut self,
+        session: SessionId,
+        attempt: Attempt,
+        detail: &'static str,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(runner) = self.running.remove(&(session, attempt)) {
             kill(&runner, session);
         }
-        let detail = "the runner could not keep up with its messages";
         ctx.notify(failed(session, attempt, FailureKind::Internal, detail));
     }
 
@@ -291,13 +311,9 @@ impl PendingActor {
         }
         let (party, kind) = (self.vault.party(), launch.intent.kind.name());
         tracing::info!(%party, %session, %attempt, kind, "session started, runner triggered");
-        let Some(link) = self.link.clone() else {
-            // A launch needs a `Started`, which came over a link.
-            let detail = "the attempt was launched without a link";
-            ctx.notify(failed(session, attempt, FailureKind::RunnerLost, detail));
-            return;
-        };
-        let runner = self.runners.start(launch, link.outgoing, ctx.address().recipient());
+        self.delivery.launched(session, attempt);
+        let address = ctx.address();
+        let runner = self.runners.start(launch, address.clone().recipient(), address.recipient());
         self.running.insert((session, attempt), runner);
     }
 
@@ -321,22 +337,27 @@ impl PendingActor {
     }
 
     fn report(&mut self, session: SessionId, attempt: Attempt, outcome: AttemptOutcome) {
-        match &outcome {
-            AttemptOutcome::Failed(failure) => {
-                let kind = failure.kind.name();
-                let (party, detail) = (self.vault.party(), &failure.detail);
+        let is_product = !matches!(outcome, AttemptOutcome::Failed(_));
+        if is_product && let Some(caller) = self.callers.remove(&session) {
+            caller.tell(session, outcome.clone());
+        }
+        self.send(ToCoordinator::Outcome { session, attempt, outcome });
+    }
+
+    /// Says in the log how an attempt ended, once: the coordinator is told until it has heard.
+    fn log_end(&self, session: SessionId, attempt: Attempt, outcome: &AttemptOutcome) {
+        let party = self.vault.party();
+        match outcome {
+            AttemptOutcome::Failed(AttemptFailure { kind, detail, .. }) => {
+                let kind = kind.name();
                 tracing::warn!(%party, %session, %attempt, kind, detail, "attempt failed");
             }
             AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
             | AttemptOutcome::Signed(_) => {
-                tracing::info!(%session, %attempt, "attempt completed");
-                if let Some(caller) = self.callers.remove(&session) {
-                    caller.tell(session, outcome.clone());
-                }
+                tracing::info!(%party, %session, %attempt, "attempt completed");
             }
         }
-        self.send(ToCoordinator::Outcome { session, attempt, outcome });
     }
 }
 
@@ -354,6 +375,8 @@ impl Actor for PendingActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(TICK, |actor, ctx| actor.apply(Event::Tick, ctx));
+        ctx.run_interval(delivering::PULSE, |actor, _| actor.dispatch_due());
+        ctx.run_interval(delivering::REMINDER, Self::remind);
         ctx.run_interval(peers::INQUIRY_PAUSE, |actor, _| actor.inquire());
         let vault = self.vault.clone();
         let restore = async move {
@@ -373,6 +396,7 @@ impl Actor for PendingActor {
                 actor.peer_keys = peer_keys;
                 actor.quarantine.set(restoration);
                 actor.auditor.restore(witness, &records);
+                records.iter().for_each(log_loss);
                 let policy = actor.gate.policy().current();
                 actor.auditor.enter(audit::notes::started(policy.version()));
                 actor.apply(Event::Restored(records), ctx);
@@ -394,7 +418,9 @@ impl Handler<LinkUp> for PendingActor {
     fn handle(&mut self, LinkUp(link): LinkUp, ctx: &mut Self::Context) {
         self.link = Some(link);
         self.auditor.reconnected();
-        self.apply(Event::Connected, ctx);
+        self.remind(ctx);
+        let due = self.delivery.connected(self.now());
+        self.dispatch(due);
         self.speak_to_peers(ctx);
     }
 }
@@ -404,8 +430,18 @@ impl Handler<RunnerEnded> for PendingActor {
 
     fn handle(&mut self, ended: RunnerEnded, ctx: &mut Self::Context) {
         let RunnerEnded { session, attempt, outcome } = ended;
+        self.log_end(session, attempt, &outcome);
         self.running.remove(&(session, attempt));
+        self.standings.remove(&session);
         self.apply(Event::RunnerEnded { session, attempt, outcome }, ctx);
+    }
+}
+
+/// Says in the log that an attempt was lost with the process that ran it.
+fn log_loss(record: &Record) {
+    if let StoredProgress::Launched { plan, .. } = &record.progress {
+        let (session, attempt) = (plan.session, plan.attempt);
+        tracing::warn!(%session, %attempt, "the attempt was lost with the process before");
     }
 }
 

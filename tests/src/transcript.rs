@@ -62,6 +62,7 @@ impl Said {
             | ToCoordinator::RoundRefused { header } => {
                 Some(Run { session: header.session, attempt: header.attempt })
             }
+            ToCoordinator::Ack(ack) => Some(Run { session: ack.session, attempt: ack.attempt }),
             ToCoordinator::Prove { .. }
             | ToCoordinator::AuditHead(_)
             | ToCoordinator::Inquiry(_)

@@ -107,6 +107,7 @@ impl Watcher {
             | ToCoordinator::Ban(_)
             | ToCoordinator::Round(_)
             | ToCoordinator::RoundRefused { .. }
+            | ToCoordinator::Ack(_)
             | ToCoordinator::Progress { .. }
             | ToCoordinator::RequestSession { .. } => {}
         }
@@ -129,6 +130,7 @@ impl Interceptor for Watcher {
                 | ToParty::Welcome { .. }
                 | ToParty::Started { .. }
                 | ToParty::Round(_)
+                | ToParty::Ack(_)
                 | ToParty::Abort { .. }
                 | ToParty::Finished { .. }
                 | ToParty::Inquiry(_)

@@ -5,21 +5,17 @@ use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure};
 use crate::record::{PastAttempt, RaisedObjection};
 use crate::session::Session;
-use crate::state::{Gathering, Joining, Patience, Running, State};
+use crate::state::{Gathering, Joining, Origin, Patience, Running, State};
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
     AbortReason, Attempt, AttemptFailure, AttemptPlan, DeclineReason, FailureKind, Objection,
     PartyId, PlanHash, ToParty, VerifiedJoin,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many attempts a session may take: enough to leave every party of a usual set out once, few
 /// enough that a session which cannot work says so before its deadline.
 pub const MAX_ATTEMPTS: u32 = 5;
-
-/// How long, in milliseconds, invited parties have to join: a join costs them a signature and one
-/// durable write.
-pub const JOIN_PATIENCE: u64 = 10_000;
 
 /// Most objections that a session keeps: one of each kind by every member of a usual quorum in each
 /// attempt. More of them say nothing new.
@@ -39,20 +35,35 @@ impl Session {
     fn plan_attempt(&mut self, quorum: BTreeSet<PartyId>, now: Millis, effects: &mut Vec<Effect>) {
         self.attempt = self.attempt.next();
         let plan = self.plan(self.attempt, quorum);
-        self.state = State::Joining(Joining {
-            plan_hash: plan.hash(),
-            plan: plan.clone(),
-            joins: BTreeMap::new(),
-            awaiting_approval: BTreeSet::new(),
-            patience: Patience::Until(now.after(JOIN_PATIENCE)),
-        });
+        self.state = State::Joining(Joining::new(plan.clone(), Origin::Planned, now));
         // The attempt's number is durable before anybody hears of it: after a crash no other plan
         // can carry the same number.
         effects.push(self.persist());
-        effects.extend(plan.quorum.iter().map(|party| Effect::Send {
-            to: *party,
-            message: Box::new(ToParty::Invite { intent: self.intent.clone(), plan: plan.clone() }),
-        }));
+        effects.extend(plan.quorum.iter().map(|party| self.invitation(*party)));
+    }
+
+    /// Takes up the attempt that was under way when the process ended.
+    pub(crate) fn take_up(
+        &mut self,
+        quorum: BTreeSet<PartyId>,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        let plan = self.plan(self.attempt, quorum);
+        self.state = State::Joining(Joining::new(plan.clone(), Origin::TakenUp, now));
+        effects.extend(plan.quorum.iter().map(|party| self.invitation(*party)));
+    }
+
+    /// Invites a party to the attempt that is being joined.
+    pub(crate) fn invitation(&self, to: PartyId) -> Effect {
+        let plan = match &self.state {
+            State::Joining(joining) => joining.plan.clone(),
+            State::Gathering(_) | State::Running(_) | State::Ended(_) => {
+                self.plan(self.attempt, self.status().quorum)
+            }
+        };
+        let message = Box::new(ToParty::Invite { intent: self.intent.clone(), plan });
+        Effect::Send { to, message }
     }
 
     fn plan(&self, attempt: Attempt, quorum: BTreeSet<PartyId>) -> AttemptPlan {
@@ -73,6 +84,14 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let from = join.member();
+        // It says so again because it has not heard of the start.
+        if let State::Running(running) = &self.state
+            && attempt == running.plan.attempt
+            && running.joins.get(&from) == Some(join.as_join())
+        {
+            self.start_again(from, effects);
+            return;
+        }
         if let Some(cause) = self.misfit(attempt, &join) {
             effects.push(Effect::Drop { from, cause });
             if cause == DropCause::OtherPlan {
@@ -85,20 +104,43 @@ impl Session {
         };
         joining.joins.insert(from, join.as_join().clone());
         self.candidates.approve(from);
-        if joining.joins.len() < joining.plan.quorum.len() {
+        self.start_if_all_have_answered(now, effects);
+    }
+
+    /// Starts the attempt once every member has joined, or has reported how the attempt that is
+    /// taken up ended there.
+    pub(crate) fn start_if_all_have_answered(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let stuck_at = self.stuck_at(now);
+        let State::Joining(joining) = &self.state else { return };
+        if !joining.missing().is_empty() {
             return;
         }
-        let plan = joining.plan.clone();
-        let joins: Vec<_> = joining.joins.values().cloned().collect();
-        effects.extend(plan.quorum.iter().map(|party| Effect::Send {
-            to: *party,
-            message: Box::new(ToParty::Started {
-                session: plan.session,
-                attempt: plan.attempt,
-                joins: joins.clone(),
-            }),
-        }));
-        self.state = State::Running(Running::new(plan));
+        let mut running = Running::new(joining.clone(), stuck_at);
+        let is_away = |party: &&PartyId| !self.candidates.is_online(**party);
+        running.away = running.plan.quorum.iter().filter(is_away).map(|p| (*p, now)).collect();
+        if let Some(started) = running.started() {
+            effects.extend(
+                running
+                    .plan
+                    .quorum
+                    .iter()
+                    .map(|party| Effect::Send { to: *party, message: Box::new(started.clone()) }),
+            );
+        }
+        let have_all_reported = running.unreported().is_empty();
+        self.state = State::Running(running);
+        if have_all_reported {
+            self.all_reported(effects);
+        }
+    }
+
+    /// Tells a member of the start once more.
+    pub(crate) fn start_again(&self, to: PartyId, effects: &mut Vec<Effect>) {
+        if let State::Running(running) = &self.state
+            && let Some(started) = running.started()
+        {
+            effects.push(Effect::Send { to, message: Box::new(started) });
+        }
     }
 
     /// Why a join has no place, if it has none.
@@ -162,13 +204,14 @@ impl Session {
             effects.push(Effect::Drop { from, cause: DropCause::NotAMember });
             return;
         }
-        // Overload passes; every other reason would be given again.
-        if reason != DeclineReason::Overloaded {
+        if !reason.is_passing() {
             self.candidates.decline(from, reason);
         }
+        // That its attempt is dead is what it may have been told itself.
+        let is_at_fault = reason != DeclineReason::AttemptOver;
         let failure = AttemptFailure {
             kind: FailureKind::PeerMissing,
-            guilty: BTreeSet::from([from]),
+            guilty: is_at_fault.then_some(from).into_iter().collect(),
             detail: format!("a member declined: {reason}"),
         };
         self.attempt_failed(failure, now, effects);
@@ -186,7 +229,8 @@ impl Session {
         let was_asked =
             self.past.iter().any(|past| past.attempt == attempt && past.quorum.contains(&from));
         let is_over = matches!(self.state, State::Ended(_));
-        if !was_asked || is_over || reason == DeclineReason::Overloaded {
+        let is_known = self.candidates.declined().contains_key(&from);
+        if !was_asked || is_over || is_known || reason.is_passing() {
             effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
             return;
         }
@@ -249,8 +293,8 @@ impl Session {
             parties: BTreeSet::new(),
             detail: "a member waits for a person's approval, others are asked instead".into(),
         });
-        effects.extend(abort(&plan, AbortReason::Superseded));
         self.plan_attempt(quorum, now, effects);
+        effects.extend(abort(&plan, AbortReason::Superseded));
     }
 
     /// Takes note of an objection. If a member refuses the start of the attempt, the attempt
@@ -328,9 +372,11 @@ impl Session {
             self.end(end, effects);
             return;
         }
-        effects.extend(abort(&plan, AbortReason::Superseded));
         self.state = State::Gathering(Gathering);
+        // What became of the attempt is durable before its members hear of it: after a crash they
+        // are not invited again to what is dead.
         self.go_on(now, effects);
+        effects.extend(abort(&plan, AbortReason::Superseded));
     }
 
     /// Plans the next attempt, or waits for parties. Either way what became of the last one is

@@ -2,7 +2,7 @@
 
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, DeclineReason, FailureKind, Objection, PartyId, Round,
-    RoundEnvelope, RoundHeader, Signature, Stage, VerifiedJoin,
+    RoundAck, RoundEnvelope, RoundHeader, Signature, Stage, VerifiedJoin,
 };
 use std::collections::BTreeSet;
 
@@ -49,6 +49,8 @@ pub enum Event {
     Round(RoundEnvelope),
     /// A member could not take a round message.
     RoundRefused(RoundHeader),
+    /// A member says which of another member's round messages it has.
+    Acknowledged(RoundAck),
     /// A member says where it stands.
     Progress {
         /// Who.

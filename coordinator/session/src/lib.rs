@@ -4,13 +4,15 @@
 //! [`Session`] turns one intent into one end, over as many attempts as that takes.
 //!
 //! Reading order: [`event`] and [`effect`] (what goes in and out), [`session`] (the machine), its
-//! two halves `attempt` and `running`, `state` (one struct a state), [`quorum`] (who takes part),
+//! two halves `attempt` and `running`, [`patience`] (how long is waited for what), `state` (one
+//! struct a state), [`quorum`] (who takes part),
 //! [`end`] and [`status`] (what is told), [`record`] (what survives a restart).
 
 mod attempt;
 pub mod effect;
 pub mod end;
 pub mod event;
+pub mod patience;
 pub mod quorum;
 pub mod record;
 mod running;
@@ -18,10 +20,11 @@ pub mod session;
 mod state;
 pub mod status;
 
-pub use attempt::{JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS};
+pub use attempt::{MAX_ATTEMPTS, MAX_OBJECTIONS};
 pub use effect::{DropCause, Effect};
 pub use end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 pub use event::{CheckedOutcome, Event};
+pub use patience::{ABSENCE_PATIENCE, JOIN_PATIENCE, REMINDER, ROUND_PATIENCE};
 pub use record::{PastAttempt, RaisedObjection, Record};
 pub use session::{Order, Session};
 pub use status::{Phase, Status};

@@ -42,6 +42,10 @@ impl Candidates {
         }
     }
 
+    pub(crate) fn is_online(&self, party: PartyId) -> bool {
+        self.online.contains(&party)
+    }
+
     pub(crate) fn set_offline(&mut self, party: PartyId) {
         self.online.retain(|other| *other != party);
     }

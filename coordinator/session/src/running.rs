@@ -4,23 +4,69 @@ use crate::Millis;
 use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 use crate::session::Session;
-use crate::state::{Position, Running, State};
+use crate::state::{Joining, Origin, Position, Running, State};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, FailureKind, IntentKind, PartyId, Payload, Round,
-    RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
+    RoundAck, RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Session {
-    pub(crate) fn round(&mut self, envelope: RoundEnvelope, effects: &mut Vec<Effect>) {
+    pub(crate) fn round(
+        &mut self,
+        envelope: RoundEnvelope,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
         let RoundHeader { from, to, attempt, stage, round, .. } = envelope.header;
+        let stuck_at = self.stuck_at(now);
         match self.running_as(from, attempt) {
             Ok(running) if running.plan.quorum.contains(&to) => {
-                running.has_spoken(from, (stage, round));
+                if running.has_spoken(from, (stage, round)) {
+                    running.stuck_at = stuck_at;
+                }
                 let message = Box::new(ToParty::Round(envelope));
                 effects.push(Effect::Send { to, message });
             }
             Ok(_) => effects.push(Effect::Drop { from, cause: DropCause::NotAMember }),
+            Err(cause) => effects.push(Effect::Drop { from, cause }),
+        }
+    }
+
+    /// Brings a member's acknowledgement to the one whose messages it has got.
+    pub(crate) fn acknowledged(&mut self, ack: RoundAck, effects: &mut Vec<Effect>) {
+        let RoundAck { from, to, attempt, .. } = ack;
+        let cause = match self.running_as(from, attempt) {
+            Ok(running) if running.plan.quorum.contains(&to) => {
+                effects.push(Effect::Send { to, message: Box::new(ToParty::Ack(ack)) });
+                return;
+            }
+            Ok(_) => DropCause::NotAMember,
+            Err(cause) => cause,
+        };
+        effects.push(Effect::Drop { from, cause });
+    }
+
+    /// Takes note of where a member stands.
+    pub(crate) fn progress(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+        position: Position,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        let stuck_at = self.stuck_at(now);
+        match self.running_as(from, attempt) {
+            Ok(running) => {
+                // A member can only wait for members.
+                let Position { at, waiting_for } = position;
+                let waiting_for = waiting_for.intersection(&running.plan.quorum).copied().collect();
+                let before = running.positions.insert(from, Position { at, waiting_for });
+                if before.is_none_or(|before| before.at < at) {
+                    running.stuck_at = stuck_at;
+                }
+            }
             Err(cause) => effects.push(Effect::Drop { from, cause }),
         }
     }
@@ -64,8 +110,8 @@ impl Session {
             return;
         }
         let is_fitting = makes(&self.intent.kind, &outcome);
-        let running = match self.running_as(from, attempt) {
-            Ok(running) => running,
+        let outcomes = match self.outcomes_of(from, attempt) {
+            Ok(outcomes) => outcomes,
             Err(cause) => {
                 // The party keeps an outcome until it hears that the session is over.
                 if self.ended().is_some() {
@@ -78,7 +124,8 @@ impl Session {
         match outcome {
             AttemptOutcome::Failed(mut failure) => {
                 // Blame is advisory: it decides who is left out of the next attempt, no more.
-                failure.guilty.retain(|party| running.plan.quorum.contains(party));
+                let quorum = self.status().quorum;
+                failure.guilty.retain(|party| quorum.contains(party));
                 if failure.guilty.is_empty() && failure.kind.is_the_reporters_own() {
                     failure.guilty.insert(from);
                 }
@@ -96,10 +143,40 @@ impl Session {
                     self.attempt_failed(failure, now, effects);
                     return;
                 }
-                running.outcomes.insert(from, outcome);
-                if running.unreported().is_empty() {
-                    self.all_reported(effects);
-                }
+                outcomes.insert(from, outcome);
+                self.reported(now, effects);
+            }
+        }
+    }
+
+    /// Where the outcomes of the attempt's members are kept. They may come before the start if the
+    /// attempt was under way when the coordinator lost its memory of it.
+    fn outcomes_of(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+    ) -> Result<&mut BTreeMap<PartyId, AttemptOutcome>, DropCause> {
+        if attempt != self.attempt {
+            return Err(DropCause::OtherAttempt);
+        }
+        let (plan, outcomes) = match &mut self.state {
+            State::Joining(Joining { plan, outcomes, origin: Origin::TakenUp, .. })
+            | State::Running(Running { plan, outcomes, .. }) => (plan, outcomes),
+            State::Gathering(_) | State::Joining(_) | State::Ended(_) => {
+                return Err(DropCause::OutOfPhase);
+            }
+        };
+        if plan.quorum.contains(&from) { Ok(outcomes) } else { Err(DropCause::NotAMember) }
+    }
+
+    /// A member has reported a product.
+    fn reported(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let stuck_at = self.stuck_at(now);
+        self.start_if_all_have_answered(now, effects);
+        if let State::Running(running) = &mut self.state {
+            running.stuck_at = stuck_at;
+            if running.unreported().is_empty() {
+                self.all_reported(effects);
             }
         }
     }
@@ -202,13 +279,15 @@ fn makes(kind: &IntentKind, outcome: &AttemptOutcome) -> bool {
 
 impl Running {
     /// Notes that a member has spoken in a round: it is at least there, and nobody who reported
-    /// from that round or before lacks it any more.
-    fn has_spoken(&mut self, member: PartyId, at: (Stage, Round)) {
+    /// from that round or before lacks it any more. Says whether it went on by that.
+    fn has_spoken(&mut self, member: PartyId, at: (Stage, Round)) -> bool {
+        let before = self.positions.get(&member).map(|position| position.at);
         let position =
             self.positions.entry(member).or_insert(Position { at, waiting_for: BTreeSet::new() });
         position.at = position.at.max(at);
         for other in self.positions.values_mut().filter(|other| other.at <= at) {
             other.waiting_for.remove(&member);
         }
+        before.is_none_or(|before| before < at)
     }
 }

@@ -9,9 +9,7 @@ use crate::quorum::Candidates;
 use crate::record::{PastAttempt, RaisedObjection, Record};
 use crate::state::{Ended, Gathering, Patience, Position, State};
 use crate::status::{Phase, Status};
-use mpc_wire::{
-    AbortReason, Attempt, AttemptFailure, AuxId, FailureKind, Intent, PartyId, ToParty,
-};
+use mpc_wire::{AbortReason, Attempt, AuxId, Intent, PartyId, ToParty};
 use std::collections::BTreeSet;
 
 /// What a session starts from.
@@ -49,25 +47,16 @@ impl Session {
         (session, effects)
     }
 
-    /// Takes up a session that was running when the process ended. Its last attempt is dead: the
-    /// next one has a higher number, and a party that joins it kills its runner of the old one.
+    /// Takes up a session that was running when the process ended. Its attempt may be alive in the
+    /// parties: they are invited to it once more, and answer with the joins that they have stored,
+    /// or with an outcome. What one of them has to report is heard before another attempt is planned.
     pub fn restore(
         record: Record,
         deadline: Millis,
         online: Vec<PartyId>,
         now: Millis,
     ) -> (Self, Vec<Effect>) {
-        let Record { intent, aux_id, attempt, quorum, mut past, declines, objections, end } =
-            record;
-        if end.is_none() && !quorum.is_empty() {
-            past.push(PastAttempt {
-                attempt,
-                quorum,
-                kind: FailureKind::RunnerLost,
-                parties: BTreeSet::new(),
-                detail: "the coordinator was restarted".into(),
-            });
-        }
+        let Record { intent, aux_id, attempt, quorum, past, declines, objections, end } = record;
         let mut session =
             Self::gathering(Order { intent, aux_id, deadline, online }, attempt, past);
         session.objections = objections;
@@ -77,10 +66,10 @@ impl Session {
         let mut effects = Vec::new();
         match end {
             Some(end) => session.state = State::Ended(Ended { end }),
-            // A restart is nobody's fault: it may go past `MAX_ATTEMPTS`, never past the deadline.
             None => match session.declined_by_too_many() {
                 Some(end) => session.end(end, &mut effects),
-                None => session.go_on(now, &mut effects),
+                None if quorum.is_empty() => session.go_on(now, &mut effects),
+                None => session.take_up(quorum, now, &mut effects),
             },
         }
         (session, effects)
@@ -102,19 +91,12 @@ impl Session {
             Event::Objected { from, attempt, objection } => {
                 self.objected(from, attempt, objection, now, &mut effects);
             }
-            Event::Round(envelope) => self.round(envelope, &mut effects),
+            Event::Round(envelope) => self.round(envelope, now, &mut effects),
+            Event::Acknowledged(ack) => self.acknowledged(ack, &mut effects),
             Event::RoundRefused(header) => self.round_refused(header, now, &mut effects),
             Event::Progress { from, attempt, stage, round, waiting_for } => {
-                match self.running_as(from, attempt) {
-                    Ok(running) => {
-                        // A member can only wait for members.
-                        let waiting_for =
-                            waiting_for.intersection(&running.plan.quorum).copied().collect();
-                        let position = Position { at: (stage, round), waiting_for };
-                        running.positions.insert(from, position);
-                    }
-                    Err(cause) => effects.push(Effect::Drop { from, cause }),
-                }
+                let position = Position { at: (stage, round), waiting_for };
+                self.progress(from, attempt, position, now, &mut effects);
             }
             Event::Outcome { from, attempt, outcome } => {
                 self.outcome(from, attempt, outcome.into_outcome(), now, &mut effects);
@@ -123,18 +105,6 @@ impl Session {
             Event::Tick => self.tick(now, &mut effects),
         }
         effects
-    }
-
-    /// When the machine wants its next [`Event::Tick`], at the latest.
-    pub fn wake_at(&self) -> Option<Millis> {
-        match &self.state {
-            State::Gathering(_) | State::Running(_) => Some(self.deadline),
-            State::Joining(joining) => match joining.patience {
-                Patience::Until(end) => Some(self.deadline.min(end)),
-                Patience::WithPersons => Some(self.deadline),
-            },
-            State::Ended(_) => None,
-        }
     }
 
     /// What the session is for.
@@ -215,23 +185,8 @@ impl Session {
             }
             State::Joining(_) | State::Running(_) | State::Ended(_) => {}
         }
-    }
-
-    fn offline(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
-        self.candidates.set_offline(party);
-        let is_needed = match &self.state {
-            State::Joining(joining) => joining.plan.quorum.contains(&party),
-            State::Running(running) => running.unreported().contains(&party),
-            State::Gathering(_) | State::Ended(_) => false,
-        };
-        if is_needed {
-            let failure = AttemptFailure {
-                kind: FailureKind::PeerMissing,
-                guilty: BTreeSet::from([party]),
-                detail: "a member lost its connection".into(),
-            };
-            self.attempt_failed(failure, now, effects);
-        }
+        self.is_back(party, now, effects);
+        self.lose_patience(now, effects);
     }
 
     fn tick(&mut self, now: Millis, effects: &mut Vec<Effect>) {
@@ -243,22 +198,7 @@ impl Session {
             self.end(SessionEnd::Expired { waiting_for }, effects);
             return;
         }
-        if let State::Joining(joining) = &self.state
-            && let Patience::Until(end) = joining.patience
-            && now >= end
-        {
-            let guilty = joining.overdue();
-            if guilty.is_empty() {
-                self.ask_others(now, effects);
-                return;
-            }
-            let failure = AttemptFailure {
-                kind: FailureKind::PeerMissing,
-                guilty,
-                detail: "members did not join in time".into(),
-            };
-            self.attempt_failed(failure, now, effects);
-        }
+        self.lose_patience(now, effects);
     }
 
     /// Ends the session: stored first, then told to the requester and to every party that may

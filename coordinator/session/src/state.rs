@@ -2,7 +2,8 @@
 
 use crate::Millis;
 use crate::end::SessionEnd;
-use mpc_wire::{AttemptOutcome, AttemptPlan, PartyId, PlanHash, Round, SignedJoin, Stage};
+use crate::patience::{JOIN_PATIENCE, REMINDER};
+use mpc_wire::{AttemptOutcome, AttemptPlan, PartyId, PlanHash, Round, SignedJoin, Stage, ToParty};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The states of a session.
@@ -26,7 +27,21 @@ pub(crate) struct Joining {
     pub(crate) joins: BTreeMap<PartyId, SignedJoin>,
     /// Whose policy asks a person, also if that person has approved meanwhile.
     pub(crate) awaiting_approval: BTreeSet<PartyId>,
+    pub(crate) origin: Origin,
+    /// What members of an attempt that was taken up report who have ended it already.
+    pub(crate) outcomes: BTreeMap<PartyId, AttemptOutcome>,
     pub(crate) patience: Patience,
+    /// When those that have not answered are invited again: an invitation can be lost.
+    pub(crate) remind_at: Millis,
+}
+
+/// Where an attempt comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was planned just now: nobody can have started it.
+    Planned,
+    /// It was under way when the coordinator lost its memory of it.
+    TakenUp,
 }
 
 /// For how long the members of an attempt are waited for.
@@ -41,13 +56,37 @@ pub(crate) enum Patience {
 }
 
 impl Joining {
+    /// Begins to wait for the members.
+    pub(crate) fn new(plan: AttemptPlan, origin: Origin, now: Millis) -> Self {
+        Self {
+            plan_hash: plan.hash(),
+            plan,
+            joins: BTreeMap::new(),
+            awaiting_approval: BTreeSet::new(),
+            origin,
+            outcomes: BTreeMap::new(),
+            patience: Patience::Until(now.after(JOIN_PATIENCE)),
+            remind_at: now.after(REMINDER),
+        }
+    }
+
     pub(crate) fn missing(&self) -> BTreeSet<PartyId> {
-        self.plan.quorum.iter().filter(|p| !self.joins.contains_key(p)).copied().collect()
+        let has_answered =
+            |party: &PartyId| self.joins.contains_key(party) || self.outcomes.contains_key(party);
+        self.plan.quorum.iter().filter(|party| !has_answered(party)).copied().collect()
     }
 
     /// Who should have joined by the end of the patience.
     pub(crate) fn overdue(&self) -> BTreeSet<PartyId> {
         self.missing().difference(&self.awaiting_approval).copied().collect()
+    }
+
+    /// When the members' time is over; never if only persons are waited for.
+    pub(crate) fn patience_ends(&self) -> Option<Millis> {
+        match self.patience {
+            Patience::Until(end) => Some(end),
+            Patience::WithPersons => None,
+        }
     }
 
     /// Whether a person has approved the attempt.
@@ -60,9 +99,16 @@ impl Joining {
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     pub(crate) plan: AttemptPlan,
+    /// What the members were started with; a member that has not heard of it is told again. Not all
+    /// are there if members had ended the attempt before it was taken up.
+    pub(crate) joins: BTreeMap<PartyId, SignedJoin>,
     /// Where each member stands, by its own word or by the headers of what it sends.
     pub(crate) positions: BTreeMap<PartyId, Position>,
     pub(crate) outcomes: BTreeMap<PartyId, AttemptOutcome>,
+    /// The members that cannot be reached, and since when.
+    pub(crate) away: BTreeMap<PartyId, Millis>,
+    /// When the attempt counts as stuck, unless a member has gone on by then.
+    pub(crate) stuck_at: Millis,
 }
 
 /// Where a member stands.
@@ -73,8 +119,26 @@ pub(crate) struct Position {
 }
 
 impl Running {
-    pub(crate) fn new(plan: AttemptPlan) -> Self {
-        Self { plan, positions: BTreeMap::new(), outcomes: BTreeMap::new() }
+    /// Begins to follow the members. `stuck_at` is when they count as stuck if none goes on.
+    pub(crate) fn new(joining: Joining, stuck_at: Millis) -> Self {
+        let Joining { plan, joins, outcomes, .. } = joining;
+        let (positions, away) = (BTreeMap::new(), BTreeMap::new());
+        Self { plan, joins, positions, outcomes, away, stuck_at }
+    }
+
+    /// The start of the attempt, as its members are told it; none if not all joins are known.
+    pub(crate) fn started(&self) -> Option<ToParty> {
+        (self.joins.len() == self.plan.quorum.len()).then(|| ToParty::Started {
+            session: self.plan.session,
+            attempt: self.plan.attempt,
+            joins: self.joins.values().cloned().collect(),
+        })
+    }
+
+    /// Who holds the attempt up, as far as that can be told: where the start cannot be told again,
+    /// nobody can be held to have heard of it.
+    pub(crate) fn stuck_for(&self) -> BTreeSet<PartyId> {
+        if self.started().is_some() { self.waiting_for() } else { BTreeSet::new() }
     }
 
     /// Whose messages or outcomes the attempt waits for: what the members lack, and otherwise

@@ -45,7 +45,7 @@ pub use outcome::{
 pub use path::DerivationPath;
 pub use payload::{HashFunction, Payload};
 pub use plan::{AttemptPlan, SignedJoin, VerifiedJoin};
-pub use round::{RoundEnvelope, RoundHeader};
+pub use round::{RoundAck, RoundEnvelope, RoundHeader};
 pub use scheme::Scheme;
 pub use signature::{PartySignature, ProvenKey};
 pub use testimony::{Inquiry, SignedBan, Testimony};

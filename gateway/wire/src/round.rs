@@ -59,3 +59,20 @@ impl fmt::Debug for RoundEnvelope {
             .finish()
     }
 }
+
+/// A member tells another one which of its round messages have arrived: all below a sequence number.
+/// It is relayed as round messages are. It is neither signed nor sealed: who forges one can make a
+/// message be lost, as who keeps that message back can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RoundAck {
+    /// The session.
+    pub session: SessionId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The member that has got the messages.
+    pub from: PartyId,
+    /// The member that has sent them.
+    pub to: PartyId,
+    /// The sequence number that is expected next.
+    pub next: Seq,
+}

@@ -6,7 +6,7 @@ use crate::ids::{Attempt, PartyId, Round, SessionId, Stage};
 use crate::intent::Intent;
 use crate::outcome::AttemptOutcome;
 use crate::plan::SignedJoin;
-use crate::round::{RoundEnvelope, RoundHeader};
+use crate::round::{RoundAck, RoundEnvelope, RoundHeader};
 use crate::signature::PartySignature;
 use crate::testimony::{Inquiry, SignedBan, Testimony};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub enum ToCoordinator {
         /// The message refused.
         header: RoundHeader,
     },
+    /// Which round messages of another member have arrived.
+    Ack(RoundAck),
     /// Where the party's runner stands.
     Progress {
         /// The session.
@@ -183,6 +185,37 @@ pub enum DeclineReason {
     /// The party has all it can carry.
     #[error("the party has all it can carry")]
     Overloaded,
+    /// The attempt is dead for the party, which may join a newer one.
+    #[error("the attempt is over for the party")]
+    AttemptOver,
+}
+
+impl DeclineReason {
+    /// Whether the party may join another attempt of the same session.
+    pub const fn is_passing(self) -> bool {
+        match self {
+            Self::Overloaded | Self::AttemptOver => true,
+            Self::NoShare
+            | Self::AccountExists
+            | Self::NoAux
+            | Self::IntentMismatch
+            | Self::PlanMismatch
+            | Self::Expired
+            | Self::RequestReused
+            | Self::Refused
+            | Self::AuthorizationMissing
+            | Self::AuthorizationInvalid
+            | Self::AuthorizationExpired
+            | Self::UnknownRequester
+            | Self::NotAllowed
+            | Self::LimitReached
+            | Self::OutsideHours
+            | Self::Banned
+            | Self::Quarantined
+            | Self::StaleEpoch
+            | Self::Unsupported => false,
+        }
+    }
 }
 
 /// What a party objects to: a closed list.

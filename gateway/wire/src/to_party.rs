@@ -5,7 +5,7 @@ use crate::handshake::Challenge;
 use crate::ids::{Attempt, PartyId, RequestId, SessionId};
 use crate::intent::Intent;
 use crate::plan::{AttemptPlan, SignedJoin};
-use crate::round::RoundEnvelope;
+use crate::round::{RoundAck, RoundEnvelope};
 use crate::testimony::{Inquiry, SignedBan, Testimony};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub enum ToParty {
     },
     /// A round message from another member.
     Round(RoundEnvelope),
+    /// Which of the party's round messages have arrived at another member.
+    Ack(RoundAck),
     /// An attempt is over without a result.
     Abort {
         /// The session.

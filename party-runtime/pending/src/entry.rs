@@ -1,6 +1,6 @@
 //! The facts that a party holds about one session.
 
-use crate::effect::DropCause;
+use crate::effect::{DropCause, Effect};
 use crate::event::Now;
 use crate::inbox::Inbox;
 use crate::join::PreparedJoin;
@@ -8,7 +8,7 @@ use crate::limits::{GRACE, MAX_OPEN_ATTEMPTS};
 use crate::record::{Record, StoredConsent, StoredProgress};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, DeclineReason, FailureKind, Intent,
-    IntentHash, Objection, PartyId, PlanHash, RoundHeader, SignedJoin, VerifiedJoin,
+    IntentHash, Objection, PartyId, PlanHash, RoundHeader, SessionId, SignedJoin, VerifiedJoin,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -211,6 +211,31 @@ impl Entry {
         }
         self.attempts.retain(|older, facts| *older >= attempt || facts.joining != Joining::Not);
         Ok(self.attempts.entry(attempt).or_default())
+    }
+
+    /// What is answered to an invitation to an attempt that cannot be joined any more. The
+    /// coordinator may ask because it has lost the answer, or its memory.
+    pub(crate) fn answer_for_dead(
+        &self,
+        session: SessionId,
+        attempt: Attempt,
+        cause: DropCause,
+    ) -> Effect {
+        match (&self.outcome, &self.consent) {
+            (Some((ended, outcome)), _) if *ended == attempt => {
+                let outcome = Box::new(outcome.clone());
+                Effect::Report { session, attempt, outcome }
+            }
+            (_, Consent::Refused(reason)) => {
+                Effect::SendDecline { session, attempt, reason: *reason }
+            }
+            _ if attempt == self.floor && self.attempts.is_empty() => {
+                let reason = DeclineReason::AttemptOver;
+                Effect::SendDecline { session, attempt, reason }
+            }
+            // It was invited to a newer one meanwhile.
+            _ => Effect::Drop { session, cause },
+        }
     }
 
     /// Whether the attempt is dead, or as good as that: only the newest can still be joined.

@@ -8,8 +8,10 @@
 //!
 //! Reading order: [`event`] and [`effect`] (what goes in and out), [`pending`] and `early` (the
 //! machine), `entry` and [`settle`] (the facts of one session and what they call for), `inbox`
-//! (early and unordered round messages), [`join`] and [`record`] (what is stored), [`limits`].
+//! (early and unordered round messages), [`delivery`] (round messages until they are acknowledged),
+//! [`join`] and [`record`] (what is stored), [`limits`].
 
+pub mod delivery;
 mod early;
 pub mod effect;
 mod entry;
@@ -21,6 +23,7 @@ pub mod pending;
 pub mod record;
 pub mod settle;
 
+pub use delivery::{Delivery, Dispatch, NotTaken};
 pub use effect::{DropCause, Effect, Launch};
 pub use event::{Event, Now};
 pub use join::{AttemptSecret, Joiner, PreparedJoin};

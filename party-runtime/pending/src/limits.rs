@@ -32,3 +32,22 @@ pub const MAX_HELD_BYTES_IN_ALL: usize = 64 << 20;
 /// How long, in milliseconds, a session that is over is remembered at least, so that stragglers
 /// of it are recognised. Its id and request stay known until the intent has expired in any case.
 pub const GRACE: u64 = 60_000;
+
+/// How long, in milliseconds, an acknowledgement waits for others to go with it: longer than a
+/// signature by quick schemes takes, far shorter than [`FIRST_RESEND`].
+pub const ACK_DELAY: u64 = 250;
+
+/// How long, in milliseconds, a round message waits for its acknowledgement before it is sent again:
+/// the other side's [`ACK_DELAY`], a slow network's way there and back, and a margin.
+pub const FIRST_RESEND: u64 = 1_000;
+
+/// Longest pause, in milliseconds, between two sendings of a message: a peer that was away goes on
+/// within this time after it is back, even if nobody noticed that it was away.
+pub const MAX_RESEND: u64 = 4_000;
+
+/// Round messages to one member that may wait for its acknowledgement: as many as that member holds
+/// of one sender.
+pub const MAX_UNACKED_MESSAGES: usize = MAX_HELD_MESSAGES;
+
+/// Bytes of round messages of all attempts that may wait for acknowledgements.
+pub const MAX_UNACKED_BYTES: usize = MAX_HELD_BYTES_IN_ALL;

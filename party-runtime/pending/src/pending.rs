@@ -4,7 +4,7 @@ use crate::early::drop_strange;
 use crate::effect::{DropCause, Effect};
 use crate::entry::{Consent, Entry, Joining, Life, Purpose};
 use crate::event::{Event, Now};
-use crate::join::Joiner;
+use crate::join::{Joiner, PreparedJoin};
 use crate::limits::MAX_SESSIONS;
 use crate::record::{Record, StoredConsent};
 use crate::settle::{persist, settle};
@@ -154,7 +154,7 @@ impl Pending {
         let facts = match entry.invited_mut(attempt) {
             Ok(facts) => facts,
             Err(cause) => {
-                effects.push(Effect::Drop { session, cause });
+                effects.push(entry.answer_for_dead(session, attempt, cause));
                 return;
             }
         };
@@ -172,11 +172,11 @@ impl Pending {
                 return;
             }
             // The coordinator asks again: it gets the very same join.
-            (Some(_), Joining::Joined(prepared)) => {
-                let join = Box::new(prepared.join.clone());
+            (Some(_), Joining::Joined(PreparedJoin { join, .. }) | Joining::Launched(join)) => {
+                let join = Box::new(join.clone());
                 effects.push(Effect::SendJoin { session, attempt, join });
             }
-            (Some(_), Joining::Not | Joining::Launched(_)) => {
+            (Some(_), Joining::Not) => {
                 effects.push(Effect::Drop { session, cause: DropCause::Repeated });
             }
         }

@@ -35,7 +35,11 @@ impl Handler<FromCoordinator> for PendingActor {
                 };
                 self.apply(event, ctx);
             }
-            ToParty::Round(envelope) => self.apply(Event::RoundMessage(envelope), ctx),
+            ToParty::Round(envelope) => {
+                self.delivery.heard(&envelope.header, self.now());
+                self.apply(Event::RoundMessage(envelope), ctx);
+            }
+            ToParty::Ack(ack) => self.delivery.acknowledged(&ack, self.now()),
             ToParty::Abort { session, attempt, .. } => {
                 self.apply(Event::Aborted { session, attempt }, ctx);
             }

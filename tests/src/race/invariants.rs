@@ -149,6 +149,24 @@ pub fn launches_only_when_due(world: &World, done: &Done) -> Checked {
     )
 }
 
+/// Whether an invitation to the newest attempt, the first or one more, is answered once the party
+/// has consented: the coordinator may have lost what was said before, or its memory.
+fn answers_invitations(world: &World, done: &Done) -> Checked {
+    let Event::Invited { intent, plan } = &done.event else { return Ok(()) };
+    let facts = world.facts.get(&intent.session);
+    let is_due = facts.is_some_and(|facts| {
+        let is_newest = facts.newest() == Some((plan.attempt, plan));
+        facts.is_live() && facts.consent == Consent::Given && is_newest
+    });
+    let joins = |act: &Act| matches!(act.effect, Effect::SendJoin { attempt, .. } if attempt == plan.attempt);
+    let in_time = facts.is_some_and(|facts| facts.deadline > world.monotonic);
+    Broken::AnswersAfterARestart.unless(
+        !is_due || !in_time || done.due.declines || done.is_cut || done.acts.iter().any(joins),
+        intent.session,
+        "an invitation is not answered",
+    )
+}
+
 fn is_called_for(world: &World, done: &Done, launch: &Launch, act: &Act) -> Checked {
     let Launch { intent, plan, joins, secret } = launch;
     let session = plan.session;
@@ -283,6 +301,7 @@ fn has_its_fate(done: &Done, envelope: &RoundEnvelope, fate: Fate) -> Checked {
 /// # Errors
 /// The breach.
 pub fn answers_after_a_restart(world: &World, done: &Done) -> Checked {
+    answers_invitations(world, done)?;
     if done.is_cut || !world.is_restored {
         return Ok(());
     }

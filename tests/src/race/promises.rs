@@ -5,7 +5,7 @@ use super::facts::{Consent, Facts};
 use super::invariants::{Broken, Checked};
 use super::world::{Act, Done, World, session_of};
 use mpc_pending::record::StoredProgress;
-use mpc_pending::{Effect, Event, Record};
+use mpc_pending::{Effect, Event, PreparedJoin, Record};
 use mpc_wire::{Attempt, Objection, SessionId};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -36,8 +36,9 @@ pub fn persists_before_it_sends(act: &Act) -> Checked {
     let is_stored = match &act.effect {
         Effect::SendRequest(intent) => stored.is_some_and(|record| record.intent == **intent),
         Effect::SendJoin { attempt, join, .. } => matches!(progress,
-            Some(StoredProgress::Joined { plan, prepared })
-                if plan.attempt == *attempt && prepared.join == **join),
+            Some(StoredProgress::Joined { plan, prepared: PreparedJoin { join: stored, .. } }
+                | StoredProgress::Launched { plan, join: stored })
+                if plan.attempt == *attempt && *stored == **join),
         Effect::Launch(launch) => matches!(progress,
             Some(StoredProgress::Launched { plan, .. }) if *plan == launch.plan),
         // Once the coordinator is done with the session it needs no second report: that the

@@ -2,14 +2,14 @@
 
 use crate::ops::{Joined, Op};
 use mpc_session::{
-    CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS, Millis, Order,
-    Phase, Record, Session, SessionEnd, Status,
+    ABSENCE_PATIENCE, CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS,
+    Millis, Order, Phase, Record, Session, SessionEnd, Status,
 };
 use mpc_wire::{
     AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DerivationPath,
     EcdsaSignature, Epoch, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload,
-    PlanHash, PublicKey, RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SessionId,
-    Signature, SignedJoin, Stage, Threshold, ToParty, UnixMillis,
+    PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope, RoundHeader, Scheme, Seq,
+    SessionId, Signature, SignedJoin, Stage, Threshold, ToParty, UnixMillis,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -37,19 +37,24 @@ pub(crate) struct Harness {
     durable: Record,
     /// Who can be reached: a restart finds them as they are.
     online: BTreeSet<PartyId>,
+    /// When each of the others went away, or the process that could have seen it was started.
+    away: BTreeMap<PartyId, Millis>,
     /// Every plan that anybody was invited to.
     plans: BTreeMap<Attempt, AttemptPlan>,
-    /// When the newest of them was told.
+    /// When the newest of them was told, or taken up again after a restart.
     planned_at: Millis,
-    /// The attempts that were started, and those that were aborted.
-    started: BTreeSet<Attempt>,
+    /// The attempts that were started, and when last; and those that were aborted.
+    started: BTreeMap<Attempt, Millis>,
     aborted: BTreeSet<Attempt>,
+    /// The attempts that were under way in a crash.
+    taken_up: BTreeSet<Attempt>,
     reported: BTreeSet<(Attempt, PartyId)>,
     /// Who has said of which attempt that a person is to approve it.
     awaiting: BTreeSet<(Attempt, PartyId)>,
     ends: Vec<SessionEnd>,
+    /// What parties were told since this was last cleared.
+    told: Vec<(PartyId, ToParty)>,
     crash_after: Option<usize>,
-    restarts: u32,
 }
 
 impl Harness {
@@ -68,15 +73,17 @@ impl Harness {
             session,
             now: Millis(0),
             online: online.into_iter().collect(),
+            away: BTreeMap::new(),
             plans: BTreeMap::new(),
             planned_at: Millis(0),
-            started: BTreeSet::new(),
+            started: BTreeMap::new(),
             aborted: BTreeSet::new(),
+            taken_up: BTreeSet::new(),
             reported: BTreeSet::new(),
             awaiting: BTreeSet::new(),
             ends: Vec::new(),
+            told: Vec::new(),
             crash_after: None,
-            restarts: 0,
         };
         harness.perform(effects);
         harness.check();
@@ -89,6 +96,17 @@ impl Harness {
 
     pub(crate) fn party(&self, n: usize) -> PartyId {
         IDENTITIES[n].party()
+    }
+
+    /// Forgets what was told so far.
+    pub(crate) fn clear_told(&mut self) {
+        self.told.clear();
+    }
+
+    /// What the party was told since.
+    pub(crate) fn told_to(&self, n: usize) -> Vec<ToParty> {
+        let to = self.party(n);
+        self.told.iter().filter(|(party, _)| *party == to).map(|(_, what)| what.clone()).collect()
     }
 
     /// What a crash would leave.
@@ -154,7 +172,11 @@ impl Harness {
     fn crash(&mut self, mut effects: Vec<Effect>, after: usize) {
         effects.truncate(after);
         self.perform(effects);
-        self.restarts += 1;
+        self.planned_at = self.now;
+        self.taken_up.insert(self.durable.attempt);
+        // The parties say it again.
+        self.awaiting.retain(|(attempt, _)| *attempt != self.durable.attempt);
+        self.away.values_mut().for_each(|since| *since = self.now);
         let online = self.online.iter().copied().collect();
         let (session, effects) = Session::restore(self.durable.clone(), DEADLINE, online, self.now);
         self.session = session;
@@ -198,6 +220,7 @@ impl Harness {
     }
 
     fn told(&mut self, to: PartyId, message: ToParty) {
+        self.told.push((to, message.clone()));
         match message {
             ToParty::Invite { intent, plan } => {
                 assert_eq!(intent, self.durable.intent);
@@ -228,7 +251,7 @@ impl Harness {
                 assert!(plan.quorum.contains(&to));
                 assert_eq!(Some(&attempt), self.plans.last_key_value().map(|(k, _)| k));
                 assert!(!self.aborted.contains(&attempt));
-                self.started.insert(attempt);
+                self.started.insert(attempt, self.now);
             }
             ToParty::Round(envelope) => {
                 let RoundHeader { from, to: recipient, attempt, .. } = envelope.header;
@@ -236,9 +259,18 @@ impl Harness {
                 assert!(
                     to == recipient && plan.quorum.contains(&to) && plan.quorum.contains(&from)
                 );
-                assert!(self.started.contains(&attempt) && !self.aborted.contains(&attempt));
+                let is_started =
+                    self.started.contains_key(&attempt) || self.taken_up.contains(&attempt);
+                assert!(is_started && !self.aborted.contains(&attempt));
+            }
+            ToParty::Ack(ack) => {
+                let plan = &self.plans[&ack.attempt];
+                assert!(to == ack.to && plan.quorum.contains(&to));
+                assert!(plan.quorum.contains(&ack.from) && !self.aborted.contains(&ack.attempt));
             }
             ToParty::Abort { attempt, .. } => {
+                let is_over = self.durable.attempt != attempt || self.durable.quorum.is_empty();
+                assert!(is_over, "a crash would invite to it again");
                 assert!(self.plans[&attempt].quorum.contains(&to));
                 self.aborted.insert(attempt);
             }
@@ -260,7 +292,7 @@ impl Harness {
     fn check(&self) {
         let status = self.session.status();
         assert_eq!(self.durable, self.session.record(), "a crash would lose something");
-        assert!(status.attempt.0 <= mpc_session::MAX_ATTEMPTS + self.restarts);
+        assert!(status.attempt.0 <= mpc_session::MAX_ATTEMPTS);
         assert_eq!(self.session.ended().is_some(), status.phase == Phase::Ended);
         match self.session.wake_at() {
             None => assert_eq!(status.phase, Phase::Ended),
@@ -270,24 +302,15 @@ impl Harness {
             // Whoever could be asked has declined or is away.
             Phase::WaitingForParties => assert!(!status.waiting_for.is_empty()),
             Phase::Joining | Phase::WaitingForApproval => {
-                assert!(status.quorum.is_subset(&self.online));
                 let awaits = |party: &PartyId| self.awaiting.contains(&(status.attempt, *party));
                 let is_patient = status.waiting_for.iter().all(awaits);
                 assert_eq!(status.phase == Phase::WaitingForApproval, is_patient);
-                // Patience with the others ends before the deadline, and nothing ends it sooner.
+                // Patience with the others ends before the deadline.
                 let patience_ends = self.planned_at.after(JOIN_PATIENCE).min(DEADLINE);
                 let wake_at = self.session.wake_at();
-                assert!(wake_at == Some(patience_ends) || is_patient && wake_at == Some(DEADLINE));
+                assert!(wake_at <= Some(patience_ends) || is_patient);
             }
-            // Who has reported is no longer needed.
-            Phase::Running => {
-                let mut away = status.quorum.difference(&self.online);
-                assert!(
-                    away.all(|party| self.reported.contains(&(status.attempt, *party))),
-                    "waits for somebody who is away"
-                );
-            }
-            Phase::Ended => {}
+            Phase::Running | Phase::Ended => {}
         }
     }
 
@@ -301,7 +324,24 @@ impl Harness {
                 "a person's time was held against the party: {past:?}"
             );
         }
-        let Status { phase, attempt, .. } = self.session.status();
+        let Status { phase, attempt, quorum, .. } = self.session.status();
+        if phase == Phase::Running {
+            // Who has reported is no longer needed.
+            let is_missed = |party: &&PartyId| !self.reported.contains(&(attempt, **party));
+            let is_long = |party: &PartyId| {
+                let since = self.away.get(party).copied();
+                since
+                    .max(since.and(self.started.get(&attempt).copied()))
+                    .is_some_and(|since| self.now >= since.after(ABSENCE_PATIENCE))
+            };
+            let willing =
+                self.online.iter().filter(|party| !self.durable.declines.contains_key(party));
+            assert!(
+                !quorum.iter().filter(is_missed).any(is_long)
+                    || willing.count() < self.durable.intent.quorum_size(),
+                "waits for somebody who is away although others would do"
+            );
+        }
         let is_joining = matches!(phase, Phase::Joining | Phase::WaitingForApproval);
         if is_joining && self.now >= self.planned_at.after(JOIN_PATIENCE) {
             assert_eq!(phase, Phase::WaitingForApproval, "waits for more than persons");
@@ -342,10 +382,12 @@ impl Harness {
         let event = match *op {
             Op::Online(n) => {
                 self.online.insert(party(n));
+                self.away.remove(&party(n));
                 Event::Online(party(n))
             }
             Op::Offline(n) => {
                 self.online.remove(&party(n));
+                self.away.entry(party(n)).or_insert(self.now);
                 Event::Offline(party(n))
             }
             Op::Join { from, stale, plan } => {
@@ -368,6 +410,13 @@ impl Harness {
                 sealed: vec![1, 2, 3],
             }),
             Op::RoundRefused { from, to, stale } => Event::RoundRefused(header(from, to, stale)),
+            Op::Acknowledge { from, to, stale } => Event::Acknowledged(RoundAck {
+                session: self.durable.intent.session,
+                attempt: attempt(stale),
+                from: party(from),
+                to: party(to),
+                next: Seq(1),
+            }),
             Op::Progress { from, lacks, stale } => Event::Progress {
                 from: party(from),
                 attempt: attempt(stale),

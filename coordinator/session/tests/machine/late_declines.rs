@@ -2,7 +2,7 @@
 
 use crate::harness::{Harness, PARTIES, Purpose};
 use crate::ops::Op;
-use mpc_session::{FailureReason, MAX_ATTEMPTS, Phase, SessionEnd};
+use mpc_session::{FailureReason, JOIN_PATIENCE, MAX_ATTEMPTS, Phase, SessionEnd};
 use mpc_wire::{Attempt, DeclineReason};
 
 fn declines(from: usize, reason: DeclineReason) -> Op {
@@ -71,8 +71,11 @@ fn a_late_decline_that_leaves_a_quorum_only_keeps_the_party_out() {
         let third = (0..PARTIES).find(|n| *n != first && *n != second).unwrap();
         (harness, [first, second, third])
     };
+    // There is nobody to ask instead: it is waited for.
+    assert_eq!(harness.session().status().phase, Phase::Joining);
+    harness.step(&Op::Tick(JOIN_PATIENCE));
     assert_eq!(harness.session().status().phase, Phase::WaitingForParties);
-    harness.step(&declines(second, DeclineReason::Refused));
+    harness.step(&Op::Decline { from: second, reason: DeclineReason::Refused, stale: false });
     assert!(harness.session().ended().is_none());
     harness.step(&Op::Online(third));
     assert_eq!(harness.session().status().phase, Phase::WaitingForParties);

@@ -42,6 +42,11 @@ pub(crate) enum Op {
         to: usize,
         stale: bool,
     },
+    Acknowledge {
+        from: usize,
+        to: usize,
+        stale: bool,
+    },
     Progress {
         from: usize,
         lacks: usize,
@@ -94,6 +99,7 @@ impl Op {
             | Self::Object { .. }
             | Self::Round { .. }
             | Self::RoundRefused { .. }
+            | Self::Acknowledge { .. }
             | Self::Progress { .. }
             | Self::Fail { .. }
             | Self::CrashAfter(_) => false,
@@ -125,6 +131,8 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
             .prop_map(|(from, to, stale)| Op::Round { from, to, stale }),
         1 => (party(), party(), stale())
             .prop_map(|(from, to, stale)| Op::RoundRefused { from, to, stale }),
+        1 => (party(), party(), stale())
+            .prop_map(|(from, to, stale)| Op::Acknowledge { from, to, stale }),
         2 => (party(), party(), stale())
             .prop_map(|(from, lacks, stale)| Op::Progress { from, lacks, stale }),
         3 => (party(), prop::bool::weighted(0.6), stale())

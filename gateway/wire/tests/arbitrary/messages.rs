@@ -2,8 +2,8 @@
 
 use crate::statements::{ban, head, inquiry, testimony};
 use crate::values::{
-    attempt, aux_id, epoch, header, intent, join, nonce, parties, party, party_signature, plan,
-    public_key, request, session,
+    ack, attempt, aux_id, epoch, header, intent, join, nonce, parties, party, party_signature,
+    plan, public_key, request, session,
 };
 use mpc_wire::handshake::Challenge;
 use mpc_wire::{
@@ -99,6 +99,7 @@ pub(crate) fn to_party() -> impl Strategy<Value = ToParty> {
         (session(), attempt(), vec(join(), 0..4))
             .prop_map(|(session, attempt, joins)| { ToParty::Started { session, attempt, joins } }),
         envelope().prop_map(ToParty::Round),
+        ack().prop_map(ToParty::Ack),
         (session(), attempt(), abort).prop_map(|(session, attempt, reason)| ToParty::Abort {
             session,
             attempt,
@@ -142,6 +143,7 @@ pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
         DeclineReason::StaleEpoch,
         DeclineReason::Unsupported,
         DeclineReason::Overloaded,
+        DeclineReason::AttemptOver,
     ]);
     let objection = select(vec![
         Objection::ForgedJoin,
@@ -177,6 +179,7 @@ pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
         }),
         envelope().prop_map(ToCoordinator::Round),
         header().prop_map(|header| ToCoordinator::RoundRefused { header }),
+        ack().prop_map(ToCoordinator::Ack),
         (session(), attempt(), any::<(u8, u16)>(), parties()).prop_map(
             |(session, attempt, (stage, round), waiting_for)| ToCoordinator::Progress {
                 session,

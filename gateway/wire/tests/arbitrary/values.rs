@@ -6,8 +6,8 @@ use mpc_wire::limits::MAX_PATH;
 use mpc_wire::{
     AccountId, Attempt, AttemptPlan, Authorization, AuxId, DerivationPath, Epoch, HashFunction,
     Intent, IntentHash, IntentKind, Nonce, PartyId, PartySignature, Payload, PlanHash, PublicKey,
-    RequestId, RequesterName, Round, RoundHeader, Scheme, Seq, SessionId, SignedJoin, Stage,
-    Threshold, UnixMillis,
+    RequestId, RequesterName, Round, RoundAck, RoundHeader, Scheme, Seq, SessionId, SignedJoin,
+    Stage, Threshold, UnixMillis,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -186,6 +186,18 @@ pub(crate) fn join() -> impl Strategy<Value = SignedJoin> {
             nonce,
             hpke_key,
             signature,
+        },
+    )
+}
+
+pub(crate) fn ack() -> impl Strategy<Value = RoundAck> {
+    (session(), attempt(), party(), party(), any::<u64>()).prop_map(
+        |(session, attempt, from, to, next)| RoundAck {
+            session,
+            attempt,
+            from,
+            to,
+            next: Seq(next),
         },
     )
 }

@@ -7,7 +7,7 @@ use mpc_wire::{
     AbortReason, AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, Authorization,
     AuxId, DeclineReason, DerivationPath, Downlink, EcdsaSignature, EnrolmentToken, EntryHash,
     Epoch, ErrorCode, FailureKind, HashFunction, Inquiry, Intent, IntentHash, IntentKind, Nonce,
-    Objection, PartyId, PartySignature, Payload, PlanHash, PublicKey, RequestId, Round,
+    Objection, PartyId, PartySignature, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck,
     RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, SessionRefusal, Signature, SignedBan,
     SignedHead, SignedJoin, Stage, Testimony, Threshold, ToCoordinator, ToParty, UnixMillis,
     Uplink,
@@ -175,6 +175,16 @@ fn header() -> RoundHeader {
     }
 }
 
+fn ack() -> RoundAck {
+    RoundAck {
+        session: session(),
+        attempt: Attempt::FIRST,
+        from: party(0xa2),
+        to: party(0xa1),
+        next: Seq(4),
+    }
+}
+
 fn envelope() -> RoundEnvelope {
     RoundEnvelope { header: header(), sealed: vec![0xe1; 5] }
 }
@@ -190,6 +200,7 @@ pub(crate) fn to_party() -> Vec<ToParty> {
         ToParty::Welcome { party: party(0xa1), heartbeat_ms: 5000 },
         ToParty::Started { session, attempt: Attempt::FIRST, joins: vec![join()] },
         ToParty::Round(envelope()),
+        ToParty::Ack(ack()),
         ToParty::Abort { session, attempt: Attempt::FIRST, reason: AbortReason::Superseded },
         ToParty::Finished { session },
         ToParty::AuditHead(audit_head()),
@@ -260,6 +271,7 @@ pub(crate) fn to_coordinator() -> Vec<ToCoordinator> {
         ToCoordinator::Ban(ban()),
         ToCoordinator::Round(envelope()),
         ToCoordinator::RoundRefused { header: header() },
+        ToCoordinator::Ack(ack()),
         ToCoordinator::Progress {
             session,
             attempt,

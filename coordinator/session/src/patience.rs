@@ -1,0 +1,165 @@
+//! How long is waited for what. Sessions end by their deadline in any case; all of this is to make an
+//! attempt that leads nowhere make way for another one in time.
+
+use crate::Millis;
+use crate::effect::Effect;
+use crate::session::Session;
+use crate::state::{Running, State};
+use mpc_wire::{AttemptFailure, FailureKind, PartyId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long, in milliseconds, invited parties have to join: a join costs them a signature and one
+/// durable write.
+pub const JOIN_PATIENCE: u64 = 10_000;
+
+/// How long, in milliseconds, until members that have not answered are invited again.
+pub const REMINDER: u64 = 2_000;
+
+/// How long, in milliseconds, a running attempt waits for a member that cannot be reached while
+/// others could take its place: a party that has only lost its socket is back within that.
+pub const ABSENCE_PATIENCE: u64 = 3_000;
+
+/// Shortest time, in milliseconds, after which an attempt in which no member goes on counts as
+/// stuck: an AuxGen round takes some ten seconds of CPU time, more on a busy machine.
+pub const ROUND_PATIENCE: u64 = 20_000;
+
+impl Session {
+    /// When an attempt counts as stuck that has gone on just now: half of the session's time is for
+    /// one round, the rest for another attempt. Where many sessions share few CPUs rounds take long
+    /// without anything being wrong.
+    pub(crate) fn stuck_at(&self, now: Millis) -> Millis {
+        let left = self.deadline.0.saturating_sub(now.0);
+        now.after(ROUND_PATIENCE.max(left / 2))
+    }
+
+    /// Takes note that a member cannot be reached.
+    pub(crate) fn offline(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        self.candidates.set_offline(party);
+        match &mut self.state {
+            // Nothing is lost yet: others are asked at once if there are enough of them. Else it is
+            // invited again when it is back.
+            State::Joining(joining) if joining.plan.quorum.contains(&party) => {
+                if self.has_replacement() {
+                    self.lost(BTreeSet::from([party]), now, effects);
+                }
+            }
+            State::Running(running) if running.plan.quorum.contains(&party) => {
+                running.away.entry(party).or_insert(now);
+            }
+            State::Gathering(_) | State::Joining(_) | State::Running(_) | State::Ended(_) => {}
+        }
+    }
+
+    /// Takes note that a member can be reached again: what it may have missed is said again, and
+    /// the attempt goes on.
+    pub(crate) fn is_back(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        let stuck_at = self.stuck_at(now);
+        match &mut self.state {
+            State::Joining(joining) if joining.missing().contains(&party) => {
+                effects.push(self.invitation(party));
+            }
+            State::Running(running) => {
+                if running.away.remove(&party).is_some() {
+                    running.stuck_at = running.stuck_at.max(stuck_at);
+                    self.start_again(party, effects);
+                }
+            }
+            State::Gathering(_) | State::Joining(_) | State::Ended(_) => {}
+        }
+    }
+
+    /// When the machine wants its next [`crate::Event::Tick`], at the latest.
+    pub fn wake_at(&self) -> Option<Millis> {
+        let next = match &self.state {
+            State::Gathering(_) => None,
+            State::Joining(joining) => {
+                // Nobody is reminded while only persons are waited for.
+                let reminder = (!joining.overdue().is_empty()).then_some(joining.remind_at);
+                joining.patience_ends().into_iter().chain(reminder).min()
+            }
+            State::Running(running) if running.missed().is_empty() => Some(running.stuck_at),
+            State::Running(running) => {
+                let since = running.missed().values().min().copied();
+                since.filter(|_| self.has_replacement()).map(|since| since.after(ABSENCE_PATIENCE))
+            }
+            State::Ended(_) => return None,
+        };
+        Some(next.map_or(self.deadline, |next| next.min(self.deadline)))
+    }
+
+    /// Gives an attempt up if members do not join in time, if one is away for too long and others can
+    /// take its place, or if no member goes on.
+    pub(crate) fn lose_patience(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        match &self.state {
+            State::Joining(joining) => match joining.patience_ends() {
+                Some(end) if now >= end => self.give_up_joining(joining.overdue(), now, effects),
+                Some(_) | None => {}
+            },
+            State::Running(running) => {
+                let missed = running.missed();
+                let is_long = |since: &Millis| now >= since.after(ABSENCE_PATIENCE);
+                if missed.is_empty() && now >= running.stuck_at {
+                    let guilty = running.stuck_for();
+                    self.spoilt(guilty, "no member went on with its round in time", now, effects);
+                } else if missed.values().any(is_long) && self.has_replacement() {
+                    self.lost(missed.into_keys().collect(), now, effects);
+                }
+                // Without others the attempt waits for its member until the deadline.
+            }
+            State::Gathering(_) | State::Ended(_) => {}
+        }
+        self.remind(now, effects);
+    }
+
+    fn give_up_joining(
+        &mut self,
+        overdue: BTreeSet<PartyId>,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        if overdue.is_empty() {
+            self.ask_others(now, effects);
+        } else {
+            self.spoilt(overdue, "members did not join in time", now, effects);
+        }
+    }
+
+    /// Invites those once more that have not answered.
+    fn remind(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let State::Joining(joining) = &mut self.state else { return };
+        if now >= joining.remind_at {
+            joining.remind_at = now.after(REMINDER);
+            let overdue = joining.overdue();
+            effects.extend(overdue.into_iter().map(|party| self.invitation(party)));
+        }
+    }
+
+    fn lost(&mut self, guilty: BTreeSet<PartyId>, now: Millis, effects: &mut Vec<Effect>) {
+        self.spoilt(guilty, "a member lost its connection", now, effects);
+    }
+
+    fn spoilt(
+        &mut self,
+        guilty: BTreeSet<PartyId>,
+        how: &str,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        let detail = how.to_owned();
+        let failure = AttemptFailure { kind: FailureKind::PeerMissing, guilty, detail };
+        self.attempt_failed(failure, now, effects);
+    }
+
+    /// Whether another attempt could begin at once, with those that can be reached.
+    fn has_replacement(&self) -> bool {
+        self.candidates.quorum(self.intent.quorum_size()).is_some()
+    }
+}
+
+impl Running {
+    /// The members that are away and have not reported, and since when.
+    fn missed(&self) -> BTreeMap<PartyId, Millis> {
+        let away = self.away.iter().filter(|(party, _)| !self.outcomes.contains_key(party));
+        away.map(|(party, since)| (*party, *since)).collect()
+    }
+}

@@ -1,0 +1,82 @@
+//! What runners send, and what is sent again because it may have been lost.
+
+use super::PendingActor;
+use crate::link::{NotSent, Outgoing};
+use actix::prelude::*;
+use mpc_pending::{Dispatch, Event, NotTaken};
+use mpc_wire::{RoundEnvelope, RoundHeader, ToCoordinator};
+use std::time::Duration;
+
+/// How often it is looked for round messages and acknowledgements that are due: a fraction of
+/// [`mpc_pending::limits::ACK_DELAY`]. An attempt that loses nothing waits for none of them.
+pub(super) const PULSE: Duration = Duration::from_millis(50);
+
+/// How often the coordinator is told again what it has not answered: a message that it, or a gateway,
+/// has lost holds a session up for no longer. An attempt that loses nothing is over before.
+pub(super) const REMINDER: Duration = Duration::from_secs(2);
+
+/// What a runner sends. Round messages are kept until they are acknowledged, whether there is a
+/// connection or not.
+impl Handler<Outgoing> for PendingActor {
+    type Result = Result<(), NotSent>;
+
+    fn handle(&mut self, Outgoing(message): Outgoing, ctx: &mut Self::Context) -> Self::Result {
+        if let ToCoordinator::Round(envelope) = message {
+            return self.send_round(envelope, ctx);
+        }
+        if let ToCoordinator::Progress { session, .. } = &message {
+            self.standings.insert(*session, message.clone());
+        }
+        self.send(message);
+        Ok(())
+    }
+}
+
+impl PendingActor {
+    fn send_round(
+        &mut self,
+        envelope: RoundEnvelope,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), NotSent> {
+        let RoundHeader { session, attempt, .. } = envelope.header;
+        match self.delivery.send(envelope.clone(), self.now()) {
+            Ok(()) => {
+                self.send(ToCoordinator::Round(envelope));
+                Ok(())
+            }
+            // A runner that was killed, and has not heard of it.
+            Err(NotTaken::Over) => Ok(()),
+            Err(full @ (NotTaken::TooMany | NotTaken::TooMuch)) => {
+                tracing::warn!(%session, %attempt, %full, "a round message found no room");
+                self.overwhelmed(session, attempt, "its messages are not acknowledged", ctx);
+                Err(NotSent::Full)
+            }
+        }
+    }
+
+    /// Says again whatever the coordinator may not have heard, and where the runners stand.
+    pub(super) fn remind(&mut self, ctx: &mut Context<Self>) {
+        if self.link.is_none() {
+            return;
+        }
+        self.apply(Event::Connected, ctx);
+        for standing in self.standings.values().cloned().collect::<Vec<_>>() {
+            self.send(standing);
+        }
+    }
+
+    /// Sends the round messages and acknowledgements that are due.
+    pub(super) fn dispatch_due(&mut self) {
+        let due = self.delivery.due(self.now());
+        self.dispatch(due);
+    }
+
+    pub(super) fn dispatch(&mut self, due: Vec<Dispatch>) {
+        for dispatch in due {
+            self.send(match dispatch {
+                Dispatch::Round(envelope) => ToCoordinator::Round(envelope),
+                Dispatch::Ack(ack) => ToCoordinator::Ack(ack),
+            });
+        }
+    }
+}
