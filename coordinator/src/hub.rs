@@ -40,7 +40,8 @@ pub(crate) struct Hub {
     requests: Requests,
     routes: BTreeMap<SessionId, Route>,
     lookups: usize,
-    requested: usize,
+    /// The sessions that parties have asked for and that are being opened.
+    requested: BTreeSet<SessionId>,
     /// What each party has to say to others, behind the word that is being carried.
     words: BTreeMap<PartyId, VecDeque<Word>>,
 }
@@ -67,7 +68,7 @@ impl Hub {
             requests,
             routes: BTreeMap::new(),
             lookups: 0,
-            requested: 0,
+            requested: BTreeSet::new(),
             words: BTreeMap::new(),
         }
     }
@@ -101,6 +102,12 @@ impl Hub {
                 route.send(from, ToSession::Said { from, message });
             }
             Some(_) => tracing::warn!(party = %from, %session, "not a party of the session"),
+            // A runner at work that has not heard of the end. Others say so by the hundred in a burst.
+            None if matches!(*message, ToCoordinator::Progress { .. })
+                && self.lookups < MAX_LOOKUPS / 2 =>
+            {
+                self.look_up(from, session, ctx);
+            }
             // Only these wait for an answer; stragglers of a round do not.
             None if matches!(
                 *message,
@@ -164,14 +171,18 @@ impl Hub {
     fn requested(&mut self, from: PartyId, intent: Intent, ctx: &mut Context<Self>) {
         let (session, request) = (intent.session, intent.request);
         let answer = move |result| Box::new(ToParty::SessionRequested { session, request, result });
-        if self.requested >= MAX_REQUESTS {
+        if self.requested.contains(&session) {
+            // Asked once more before the answer was there: that one is on its way.
+            return;
+        }
+        if self.requested.len() >= MAX_REQUESTS {
             tracing::warn!(party = %from, %session, "too many sessions are being asked for");
             if let Err(error) = self.post.offer(from, answer(Err(SessionRefusal::Unavailable))) {
                 tracing::warn!(party = %from, %session, %error, "an answer was lost");
             }
             return;
         }
-        self.requested += 1;
+        self.requested.insert(session);
         let (requests, post) = (self.requests.clone(), self.post.clone());
         let work = async move {
             let result = requests.accept(from, intent).await;
@@ -182,7 +193,9 @@ impl Hub {
                 tracing::warn!(party = %from, %session, %error, "an answer was lost");
             }
         };
-        ctx.spawn(work.into_actor(self).map(|(), hub, _| hub.requested -= 1));
+        ctx.spawn(work.into_actor(self).map(move |(), hub, _| {
+            hub.requested.remove(&session);
+        }));
     }
 }
 

@@ -11,9 +11,7 @@ use crate::store::StoreError;
 use crate::store::session::{NewSession, Saving, StoredSession};
 use crate::store::writer::Written;
 use actix::prelude::*;
-use mpc_session::{
-    Effect, Event, FailureReason, Order, Record, Session, SessionEnd, SessionFailure,
-};
+use mpc_session::{Effect, FailureReason, Order, Record, Session, SessionEnd, SessionFailure};
 use mpc_wire::{AbortReason, FailureKind, SessionId, ToParty};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -175,23 +173,13 @@ impl Supervisor {
     }
 }
 
-/// Restores a session, or ends it if its deadline passed in the meantime.
+/// Restores a session; one whose deadline passed in the meantime ends by that.
 fn restore(around: &Surroundings, stored: StoredSession) -> Birth {
     let StoredSession { record, created_at, .. } = stored;
-    let now = around.clock.now();
     let deadline = around.clock.deadline(record.intent.expires_at);
-    let is_late = now >= deadline;
-    // Nobody is invited to a session that is too late.
-    let online = if is_late {
-        Vec::new()
-    } else {
-        around.roster.rank(&record.intent.eligible, &BTreeSet::new())
-    };
+    let online = around.roster.rank(&record.intent.eligible, &BTreeSet::new());
     let believed = online.iter().copied().collect();
-    let (mut session, mut effects) = Session::restore(record, deadline, online, now);
-    if is_late {
-        effects.extend(session.handle(Event::Tick, now));
-    }
+    let (session, effects) = Session::restore(record, deadline, online, around.clock.now());
     Birth { session, effects, believed, created_at }
 }
 

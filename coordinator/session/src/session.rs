@@ -66,6 +66,8 @@ impl Session {
         let mut effects = Vec::new();
         match end {
             Some(end) => session.state = State::Ended(Ended { end }),
+            // Nobody is invited to a session that is too late.
+            None if now >= session.deadline => session.tick(now, &mut effects),
             None => match session.declined_by_too_many() {
                 Some(end) => session.end(end, &mut effects),
                 None if quorum.is_empty() => session.go_on(now, &mut effects),
@@ -127,10 +129,13 @@ impl Session {
                 (Phase::WaitingForParties, BTreeSet::new(), self.candidates.missing(), None)
             }
             State::Joining(joining) => {
-                let phase = if joining.overdue().is_empty() {
+                let overdue = joining.overdue();
+                let phase = if overdue.is_empty() {
                     Phase::WaitingForApproval
-                } else {
+                } else if overdue.iter().all(|party| self.candidates.is_online(*party)) {
                     Phase::Joining
+                } else {
+                    Phase::WaitingForParties
                 };
                 (phase, joining.plan.quorum.clone(), joining.missing(), None)
             }

@@ -23,7 +23,7 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Too few parties can be reached.
+    /// Too few parties can be reached, or not those that are needed for the attempt.
     WaitingForParties,
     /// Members have been invited and have yet to join.
     Joining,

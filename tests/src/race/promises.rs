@@ -186,7 +186,9 @@ pub fn objects_once(world: &World, done: &Done) -> Checked {
             Some(StoredProgress::Joined { plan: joined, .. }) if joined == plan
         );
         let has_start = facts.starts.get(&attempt).is_some_and(|starts| !starts.is_empty());
-        (is_joined && has_start).then_some((session, attempt, Objection::WrongJoins))
+        // Behind the deadline nothing is launched, whatever fits.
+        let in_time = facts.deadline > world.monotonic;
+        (is_joined && has_start && in_time).then_some((session, attempt, Objection::WrongJoins))
     };
     let live = || world.facts.iter().filter(|(_, facts)| facts.is_live());
     let mut due: BTreeSet<_> =

@@ -302,6 +302,11 @@ impl Harness {
             // Whoever could be asked has declined or is away.
             Phase::WaitingForParties => assert!(!status.waiting_for.is_empty()),
             Phase::Joining | Phase::WaitingForApproval => {
+                let is_away = |party: &PartyId| !self.online.contains(party);
+                let is_missed = |party: &PartyId| {
+                    is_away(party) && !self.awaiting.contains(&(status.attempt, *party))
+                };
+                assert!(!status.waiting_for.iter().any(is_missed));
                 let awaits = |party: &PartyId| self.awaiting.contains(&(status.attempt, *party));
                 let is_patient = status.waiting_for.iter().all(awaits);
                 assert_eq!(status.phase == Phase::WaitingForApproval, is_patient);
@@ -360,7 +365,10 @@ impl Harness {
     fn events(&mut self, op: &Op) -> Vec<Event> {
         let Status { attempt: newest, phase, .. } = self.session.status();
         if let Op::AwaitApproval { from, stale: false } = *op
-            && matches!(phase, Phase::Joining | Phase::WaitingForApproval)
+            && matches!(
+                phase,
+                Phase::Joining | Phase::WaitingForParties | Phase::WaitingForApproval
+            )
         {
             self.awaiting.insert((newest, self.party(from)));
         }

@@ -72,7 +72,7 @@ fn a_late_decline_that_leaves_a_quorum_only_keeps_the_party_out() {
         (harness, [first, second, third])
     };
     // There is nobody to ask instead: it is waited for.
-    assert_eq!(harness.session().status().phase, Phase::Joining);
+    assert_eq!(harness.session().status().phase, Phase::WaitingForParties);
     harness.step(&Op::Tick(JOIN_PATIENCE));
     assert_eq!(harness.session().status().phase, Phase::WaitingForParties);
     harness.step(&Op::Decline { from: second, reason: DeclineReason::Refused, stale: false });
