@@ -107,7 +107,8 @@ const fn refuses_request(reason: DeclineReason) -> bool {
         | DeclineReason::Quarantined
         | DeclineReason::StaleEpoch
         | DeclineReason::Unsupported
-        | DeclineReason::Overloaded => false,
+        | DeclineReason::Overloaded
+        | DeclineReason::AttemptOver => false,
     }
 }
 
