@@ -36,7 +36,7 @@ impl EngineFailure {
         Self::new(FailureKind::PeerMisbehaved, guilty, detail)
     }
 
-    /// A library panicked, over `sender`'s message if one caused it.
+    /// A library panicked, over what `sender` sent if it had to do with one peer alone.
     pub(crate) fn panicked(sender: Option<PartyId>, detail: impl Into<String>) -> Self {
         Self::new(FailureKind::Panicked, sender.into_iter().collect(), detail)
     }

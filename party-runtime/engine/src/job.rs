@@ -35,8 +35,8 @@ impl Job {
         Self { doing, sender: None, work: Box::new(move || Box::new(work())) }
     }
 
-    /// Wraps work on exactly one message of `sender`, who is named if it panics.
-    pub(crate) fn on_message_of<R: Send + 'static>(
+    /// Wraps work on what `sender` sent and no other peer, which is named if it panics.
+    pub(crate) fn on_values_of<R: Send + 'static>(
         sender: PartyId,
         doing: &'static str,
         work: impl FnOnce() -> R + Send + 'static,
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn panic_over_one_message_names_its_sender() {
-        let done = Job::on_message_of(PEER, "reading", || -> u32 { panic!("secret 42") }).run();
+        let done = Job::on_values_of(PEER, "reading", || -> u32 { panic!("secret 42") }).run();
         let failure = done.take::<u32>().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Panicked);
         assert_eq!(failure.guilty, BTreeSet::from([PEER]));

@@ -221,7 +221,7 @@ impl Listening {
         }
         let founders = founders.clone();
         let payload = Zeroizing::new(payload);
-        let job = Job::on_message_of(from, "checking an introduction", move || -> Checked {
+        let job = Job::on_values_of(from, "checking an introduction", move || -> Checked {
             Introduction::check(from, &founders, &payload).map(|checked| (from, checked))
         });
         Ok(std::iter::once(Step::Work(job)).chain(self.waiting()).collect())

@@ -14,9 +14,47 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
-/// Rounds of one step that different members may honestly be in at the same time, because each
-/// decides for itself which of them its checks lead to.
-pub(crate) type Siblings = &'static [u8];
+/// Rounds of one step that different members may be in at the same time, because each decides for
+/// itself which of them its checks lead to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Siblings {
+    /// All of them, as the library numbers them.
+    pub(crate) rounds: &'static [u8],
+    /// Those that a member enters by what all members know alike, because it was echoed or proven.
+    /// Honest members enter them together or not at all.
+    pub(crate) common: &'static [u8],
+}
+
+impl Siblings {
+    /// For a protocol in which all members are always in the same round.
+    pub(crate) const NONE: Self = Self { rounds: &[], common: &[] };
+
+    fn include(&self, id: &RoundId) -> bool {
+        self.rounds.iter().any(|sibling| id == sibling)
+    }
+
+    fn part(&self, ours: &RoundId, theirs: &RoundId) -> bool {
+        ours != theirs && self.include(ours) && self.include(theirs)
+    }
+
+    /// Whether honest members cannot have parted into these two.
+    fn are_common(&self, ours: &RoundId, theirs: &RoundId) -> bool {
+        self.common.iter().any(|common| ours == common || theirs == common)
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processed {
+    /// It was taken. If its proofs are wrong, that shows when the round is finalized.
+    Taken,
+    /// It shows that a member lies, and not which one. Other messages of the step may tell.
+    Unclear(&'static str),
+}
+
+const PARTED: &str = "the members' checks came to different ends: one of them lied to another";
+
+const INCOMPLETE: &str = "a message lacks an entry that the protocol needs";
 
 /// Makes the message for one member. CPU-heavy: for jobs.
 pub(crate) fn compose<P: ProtocolOf>(
@@ -33,8 +71,8 @@ pub(crate) fn compose<P: ProtocolOf>(
 
 /// Reads, checks and takes one member's message. CPU-heavy: for jobs.
 ///
-/// A message whose proofs are wrong is noted in the accumulator, and shows when the round is
-/// finalized; everything else that is wrong with it is an error here.
+/// A message whose proofs are wrong is noted in the accumulator; everything else that is wrong
+/// with it is an error here.
 pub(crate) fn process<P: ProtocolOf>(
     session: &Running<P>,
     accumulator: &Mutex<Accumulator<P>>,
@@ -42,14 +80,24 @@ pub(crate) fn process<P: ProtocolOf>(
     keys: &Keys,
     from: PartyId,
     payload: &Zeroizing<Vec<u8>>,
-) -> Result<(), EngineFailure> {
+) -> Result<Processed, EngineFailure> {
     let peek = Peek::at(from, payload)?;
     let message: Message<Verifier> = MessagePack::deserialize(payload)
         .map_err(|_| EngineFailure::misbehaved(from, "a message could not be decoded"))?;
     if *message.destination() != session.verifier() {
         return Err(EngineFailure::misbehaved(from, "a message was made for another party"));
     }
-    check_round(&session.round_id(), peek.round_id(), siblings)?;
+    let (ours, theirs) = (session.round_id(), peek.round_id());
+    let misbehaved = |why: &str| Err(EngineFailure::misbehaved(from, why));
+    // Of two members who disagree, the one that is not this party lies.
+    let of_two = session.message_destinations().len() == 1;
+    if siblings.part(&ours, theirs) {
+        return if of_two || siblings.are_common(&ours, theirs) {
+            misbehaved(PARTED)
+        } else {
+            Ok(Processed::Unclear(PARTED))
+        };
+    }
     peek.check_keys(from, keys)?;
 
     let outcome = session
@@ -66,25 +114,20 @@ pub(crate) fn process<P: ProtocolOf>(
         }
     };
     let processed = session.process_message(verified);
-    session.add_processed_message(&mut lock(accumulator), processed).map_err(local_failure)
-}
-
-/// Refuses a message from a sibling of our round before manul blames its sender. Members part
-/// like this when one of them told them different things, and it cannot be seen here which.
-fn check_round(ours: &RoundId, theirs: &RoundId, siblings: Siblings) -> Result<(), EngineFailure> {
-    let is_sibling = |id: &RoundId| siblings.iter().any(|sibling| id == sibling);
-    if ours != theirs && is_sibling(ours) && is_sibling(theirs) {
-        return Err(EngineFailure::misbehaviour(
-            BTreeSet::new(),
-            "the members' checks came to different ends: one of them told them different things",
-        ));
+    match session.add_processed_message(&mut lock(accumulator), processed) {
+        Ok(()) => Ok(Processed::Taken),
+        // The library takes what it misses for a fault of ours. It misses it in this message, or
+        // in an error round perhaps in what a third member sent before.
+        Err(_) if siblings.include(&ours) && !of_two => Ok(Processed::Unclear(INCOMPLETE)),
+        Err(_) => misbehaved(INCOMPLETE),
     }
-    Ok(())
 }
 
-/// Why a session that cannot be finalized ended, with everyone whom its evidence names.
+/// Why a session that cannot be finalized ended, with everyone whom its evidence names, and with
+/// what was clear of it without evidence.
 pub(crate) fn report_failure<P: ProtocolOf>(
     report: &SessionReport<P, Parameters>,
+    unclear: Option<&str>,
 ) -> EngineFailure {
     // For an equivocation the key of the map is the member who told of it, not the guilty one.
     let proven = report.provable_errors.values().map(|evidence| evidence.guilty_party().0);
@@ -92,7 +135,8 @@ pub(crate) fn report_failure<P: ProtocolOf>(
     let guilty: BTreeSet<PartyId> = proven.chain(told).collect();
     let proofs = report.provable_errors.values().map(|evidence| offence(evidence.description()));
     let others = report.unprovable_errors.values().map(ToString::to_string);
-    let texts: BTreeSet<String> = proofs.map(str::to_owned).chain(others).collect();
+    let texts = proofs.chain(unclear).map(str::to_owned).chain(others);
+    let texts: BTreeSet<String> = texts.collect();
     match report.outcome {
         SessionOutcome::Result(_) => EngineFailure::internal("a result was taken for a failure"),
         SessionOutcome::NotEnoughMessages | SessionOutcome::Terminated => {
@@ -124,18 +168,25 @@ fn lock<P: ProtocolOf>(
 mod tests {
     use super::*;
 
+    const SIBLINGS: Siblings = Siblings { rounds: &[4, 5, 6], common: &[5] };
+
     #[test]
-    fn siblings_part_without_blame_and_others_are_left_to_manul() {
-        let siblings: Siblings = &[4, 5, 6];
-        let check = |ours: u8, theirs: u8| {
-            check_round(&RoundId::new(ours), &RoundId::new(theirs), siblings)
-        };
-        assert!(check(4, 4).is_ok());
-        assert!(check(3, 2).is_ok());
-        assert!(check(4, 3).is_ok());
+    fn members_part_into_siblings_alone() {
+        let part = |ours: u8, theirs: u8| SIBLINGS.part(&RoundId::new(ours), &RoundId::new(theirs));
         for (ours, theirs) in [(4, 5), (5, 4), (5, 6), (6, 4)] {
-            assert!(check(ours, theirs).unwrap_err().guilty.is_empty());
+            assert!(part(ours, theirs));
         }
+        for (ours, theirs) in [(4, 4), (3, 2), (4, 3), (3, 6)] {
+            assert!(!part(ours, theirs));
+        }
+        assert!(!Siblings::NONE.part(&RoundId::new(4), &RoundId::new(5)));
+    }
+
+    #[test]
+    fn who_does_not_enter_a_common_round_lies() {
+        let common = |ours, theirs| SIBLINGS.are_common(&RoundId::new(ours), &RoundId::new(theirs));
+        assert!(common(5, 4) && common(4, 5) && common(5, 6));
+        assert!(!common(4, 6) && !common(6, 4));
     }
 
     #[test]

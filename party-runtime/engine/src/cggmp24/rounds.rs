@@ -4,7 +4,7 @@
 //! echo round is a step of its own. Members may part in a step (signing has error rounds beside its
 //! last one); the step's number is the same for all of them and manul sees the rounds' own ids.
 
-use super::message::{Siblings, compose, process, report_failure};
+use super::message::{Processed, Siblings, compose, process, report_failure};
 use super::session::{Accumulator, ProtocolOf, Running, Verifier, local_failure};
 use crate::attempt::Turn;
 use crate::engine::{Keys, RunContext, Step};
@@ -58,7 +58,7 @@ impl Cast {
         let peers: BTreeSet<PartyId> =
             members.iter().copied().filter(|member| *member != me).collect();
         let keys = Arc::new(context.keys());
-        Self { stage, first_speakers: peers.clone(), peers, siblings: &[], keys }
+        Self { stage, first_speakers: peers.clone(), peers, siblings: Siblings::NONE, keys }
     }
 }
 
@@ -85,13 +85,15 @@ struct InRound<P: ProtocolOf> {
     accumulator: Arc<Mutex<Accumulator<P>>>,
     waiting_for: BTreeSet<PartyId>,
     jobs_out: usize,
+    /// Why the step has failed, if that is clear before it is clear who is to blame.
+    unclear: Option<&'static str>,
 }
 
 /// What a job of this driver brings back.
 enum Outcome<P: ProtocolOf, T> {
     Advanced(Box<Running<P>>),
     Composed { to: PartyId, payload: Vec<u8> },
-    Processed,
+    Processed(Processed),
     Concluded(T),
 }
 
@@ -159,8 +161,11 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
                 self.job_is_back()?;
                 vec![Step::Send { to, stage: self.cast.stage, round: self.round, payload }]
             }
-            Outcome::Processed => {
-                self.job_is_back()?;
+            Outcome::Processed(processed) => {
+                let current = self.job_is_back()?;
+                if let Processed::Unclear(why) = processed {
+                    current.unclear = Some(why);
+                }
                 Vec::new()
             }
             Outcome::Concluded(result) => return Ok(Turn::result(result)),
@@ -179,8 +184,8 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
         let waiting_for =
             if first { self.cast.first_speakers.clone() } else { destinations.clone() };
         let accumulator = Arc::new(Mutex::new(session.make_accumulator()));
-        let mut current =
-            InRound { session: Arc::new(session), accumulator, waiting_for, jobs_out: 0 };
+        let session = Arc::new(session);
+        let mut current = InRound { session, accumulator, waiting_for, jobs_out: 0, unclear: None };
 
         let mut steps: Vec<Step> =
             destinations.into_iter().map(|to| current.compose::<T>(to)).collect();
@@ -210,11 +215,11 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
         }
     }
 
-    fn job_is_back(&mut self) -> Result<(), EngineFailure> {
+    fn job_is_back(&mut self) -> Result<&mut InRound<P>, EngineFailure> {
         match &mut self.state {
             State::InRound(current) => {
                 current.jobs_out = current.jobs_out.saturating_sub(1);
-                Ok(())
+                Ok(current)
             }
             State::Between => Err(EngineFailure::internal("a job came back to no round")),
         }
@@ -243,7 +248,8 @@ impl<P: ProtocolOf> InRound<P> {
     fn compose<T: Send + 'static>(&mut self, to: PartyId) -> Step {
         self.jobs_out += 1;
         let (session, accumulator) = (Arc::clone(&self.session), Arc::clone(&self.accumulator));
-        Step::Work(Job::new("composing a message", move || -> Brought<P, T> {
+        // What is composed for one member depends on its values and ours, on nobody else's.
+        Step::Work(Job::on_values_of(to, "composing a message", move || -> Brought<P, T> {
             compose(&session, &accumulator, to).map(|payload| Outcome::Composed { to, payload })
         }))
     }
@@ -257,9 +263,9 @@ impl<P: ProtocolOf> InRound<P> {
         self.jobs_out += 1;
         let (session, accumulator) = (Arc::clone(&self.session), Arc::clone(&self.accumulator));
         let (siblings, keys) = (cast.siblings, Arc::clone(&cast.keys));
-        Step::Work(Job::on_message_of(from, "processing a message", move || -> Brought<P, T> {
+        Step::Work(Job::on_values_of(from, "processing a message", move || -> Brought<P, T> {
             process(&session, &accumulator, siblings, &keys, from, &payload)
-                .map(|()| Outcome::Processed)
+                .map(Outcome::Processed)
         }))
     }
 
@@ -271,11 +277,15 @@ impl<P: ProtocolOf> InRound<P> {
             .ok_or_else(still_shared)?
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        if self.unclear.is_some() {
+            let report = session.terminate(accumulator).map_err(local_failure)?;
+            return Err(report_failure(&report, self.unclear));
+        }
         match session.can_finalize(&accumulator) {
             CanFinalize::Yes => {}
             CanFinalize::Never => {
                 let report = session.terminate_due_to_errors(accumulator).map_err(local_failure)?;
-                return Err(report_failure(&report));
+                return Err(report_failure(&report, None));
             }
             CanFinalize::NotYet => {
                 return Err(EngineFailure::internal("a round misses messages that nobody owes"));
@@ -287,7 +297,7 @@ impl<P: ProtocolOf> InRound<P> {
             RoundOutcome::Finished(report) => match report.outcome {
                 SessionOutcome::Result(result) => conclude(result).map(Outcome::Concluded),
                 SessionOutcome::NotEnoughMessages | SessionOutcome::Terminated => {
-                    Err(report_failure(&report))
+                    Err(report_failure(&report, None))
                 }
             },
         }

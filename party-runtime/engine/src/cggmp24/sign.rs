@@ -1,5 +1,6 @@
 //! A signature by exactly as many members as the key's threshold (CGGMP'24, figures 8 to 10).
 
+use super::message::Siblings;
 use super::rounds::{Cast, Rounds};
 use super::session::{Running, Seat, Verifier, local_failure, verifiers};
 use super::stored::{ShareView, encode_key, load_aux, load_share};
@@ -16,8 +17,10 @@ use synedrion::{InteractiveSigning, InteractiveSigningProtocol, RecoverableSigna
 /// The protocol of signing.
 pub(crate) type SigningProtocol = InteractiveSigningProtocol<Params, Verifier>;
 
-/// The last round, and the error rounds that may take its place.
-const LAST_ROUNDS: &[u8] = &[4, 5, 6];
+/// The last round, and the error rounds that may take its place. Into 5 leads the sum of the deltas,
+/// which are echoed, against that of the Deltas, of which each member can prove only one. Into 6
+/// leads the sum of the S, which nothing binds a member to tell all others alike.
+const LAST_ROUNDS: Siblings = Siblings { rounds: &[4, 5, 6], common: &[5] };
 
 /// What a member signs, and with what.
 pub(crate) struct Signing {
