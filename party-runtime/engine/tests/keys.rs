@@ -11,9 +11,10 @@
 mod harness {
     pub(crate) mod forge;
     pub(crate) mod network;
+    pub(crate) mod value;
 }
 
-use harness::forge::{DIRECT, ECHO, EchoPack, NORMAL, Opened, write};
+use harness::forge::{EchoPack, Kind, Opened, write};
 use harness::network::{Letter, Network, SCHEME, contexts, identities};
 use mpc_engine::{Task, engine};
 use mpc_wire::{FailureKind, Identity, PartyId, Round, Stage, Threshold};
@@ -74,9 +75,9 @@ fn members_with_rotated_keys_make_a_key() {
 fn a_part_under_another_key_of_its_member_is_refused() {
     type Resign = fn(&mut Opened, &Identity);
     const PARTS: [((Stage, Round), Resign); 3] = [
-        (RESHARING, |opened, key| opened.direct_message.forge_bytes(DIRECT, key, |_| ())),
-        (COMMITTING, |opened, key| opened.echo_broadcast.forge_bytes(ECHO, key, |_| ())),
-        (PROVING, |opened, key| opened.normal_broadcast.forge_bytes(NORMAL, key, |_| ())),
+        (RESHARING, |opened, key| opened.sign_again(Kind::Direct, key)),
+        (COMMITTING, |opened, key| opened.sign_again(Kind::Echo, key)),
+        (PROVING, |opened, key| opened.sign_again(Kind::Normal, key)),
     ];
     let members = members();
     let present = members[0].clone();
@@ -101,7 +102,7 @@ fn an_echo_under_a_key_that_was_rotated_away_names_who_echoes() {
     let members = members();
     let (liar, stolen) = (members[0].clone(), identities(3).remove(1));
     let network = keygen(&members, ECHOING, move |opened| {
-        opened.normal_broadcast.forge(NORMAL, &liar, |pack: &mut EchoPack| {
+        opened.forge_as(Kind::Normal, &liar, |pack: &mut EchoPack| {
             let victim = stolen.party();
             let echoes = &mut pack.message_hashes;
             let (_, echo) =

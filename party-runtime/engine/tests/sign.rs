@@ -9,14 +9,10 @@
 )]
 
 mod harness {
-    pub(crate) mod forge;
     pub(crate) mod network;
 }
 
-use harness::forge::{NORMAL, Opened, write};
 use harness::network::{Letter, Network, SCHEME, contexts, identities, parties};
-use k256::AffinePoint;
-use k256::elliptic_curve::sec1::ToEncodedPoint;
 use mpc_engine::dealer::{Dealt, deal, deal_key};
 use mpc_engine::raw::RawSigner;
 use mpc_engine::verify::verify_signature;
@@ -244,34 +240,6 @@ fn swap_destination(mut payload: Vec<u8>, from: PartyId, to: PartyId) -> Vec<u8>
     let at = payload.windows(32).position(|window| window == from.as_bytes()).unwrap();
     payload[at..at + 32].copy_from_slice(to.as_bytes());
     payload
-}
-
-#[test]
-fn members_in_sibling_rounds_part_without_blaming_each_other() {
-    // The second party tells the first of another S than it used. It is checked in a sum only, so
-    // the first finds itself in an error round while the second, honest but for that, signs on.
-    let [_, liar] = pair();
-    let network = tampered(move |mut letter| {
-        if letter.from == liar.party() && letter.round == Round(5) {
-            let mut opened: Opened = rmp_serde::from_slice(&letter.payload).unwrap();
-            opened.normal_broadcast.forge_bytes(NORMAL, &liar, |bytes| {
-                let name = b"\xa5cap_s\xc4\x21";
-                let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + name.len();
-                let generator = AffinePoint::GENERATOR.to_encoded_point(true);
-                bytes[at..at + 33].copy_from_slice(generator.as_bytes());
-            });
-            letter.payload = write(&opened);
-        }
-        vec![letter]
-    });
-    // Whoever notices first stops, and may not have spoken to the other yet.
-    assert!(!network.ends.is_empty());
-    for party in network.ends.keys() {
-        let failure = network.failure(*party);
-        assert_eq!(failure.kind, FailureKind::PeerMisbehaved);
-        assert!(failure.guilty.is_empty(), "{failure:?}");
-        assert!(failure.detail.contains("different ends"), "{failure:?}");
-    }
 }
 
 /// Runs the first party's engine alone until its opening job is back.

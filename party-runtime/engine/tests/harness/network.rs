@@ -28,6 +28,14 @@ pub fn identities(count: u8) -> Vec<Identity> {
     identities
 }
 
+/// The identity behind an id, as [`identities`] makes them.
+pub fn identity_of(party: PartyId) -> Identity {
+    (1..=u8::MAX)
+        .map(|n| Identity::from_seed(&[n; 32]))
+        .find(|identity| identity.party() == party)
+        .unwrap()
+}
+
 pub fn parties<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> BTreeSet<PartyId> {
     identities.into_iter().map(Identity::party).collect()
 }
@@ -227,6 +235,15 @@ impl Network {
             }
         }
     }
+}
+
+/// Runs two attempts at the same time, a step of the one after a step of the other.
+pub fn run_together(mut one: Network, mut other: Network) -> (Network, Network) {
+    one.start();
+    other.start();
+    // Both are asked each time: there is no short cut past the second.
+    while one.advance() | other.advance() {}
+    (one, other)
 }
 
 /// Runs a keygen and returns every party's share and the common public key.

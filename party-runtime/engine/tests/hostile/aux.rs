@@ -1,0 +1,214 @@
+//! Row 13 in the making of an aux set, and what makes the library panic in it (row 16).
+//!
+//! A set of two takes a party five seconds. A [`puppet`] in place of the other party saves its half:
+//! what a member says in the first two rounds asks for no secret, so a test can make it up, honest
+//! down to the proof of its ring-Pedersen parameters.
+
+use super::harness::forge::Kind::{Direct, Echo, Normal};
+use super::harness::lies::{At, Lie, puppet, run_with};
+use super::harness::network::{Network, contexts, identities};
+use super::harness::oracle::Oracle;
+use super::harness::value::Value;
+use super::{assert_all_name, assert_liar_is_named, cast};
+use mpc_engine::Task;
+use mpc_wire::{FailureKind, Identity, PartyId, Round, Stage};
+
+/// The steps in which members commit, open their commitments, and prove.
+const OPENING: u16 = 3;
+const PROVING: At = (1, 5);
+
+/// Bytes of a number modulo N.
+const NUMBER: usize = 256;
+
+/// How often a proof of ring-Pedersen parameters is repeated.
+const REPETITIONS: usize = 112;
+
+/// 2^bit, and one more to make it odd, the way the library writes its numbers: lowest byte first.
+fn power(bit: usize) -> Value {
+    let mut bytes = vec![0; NUMBER];
+    bytes[bit / 8] |= 1 << (bit % 8);
+    Value::Bytes(bytes)
+}
+
+fn odd_power(bit: usize) -> Value {
+    let mut value = power(bit);
+    value.bytes_mut()[0] |= 1;
+    value
+}
+
+fn small(number: u8) -> Value {
+    let mut bytes = vec![0; NUMBER];
+    bytes[0] = number;
+    Value::Bytes(bytes)
+}
+
+/// A member that makes up what it says, in one session.
+struct Prover {
+    sid: Value,
+    party: PartyId,
+}
+
+impl Prover {
+    /// What the proof of ring-Pedersen parameters answers to.
+    fn challenge(&self, commitment: &Value, rp_params: &Value) -> Vec<u8> {
+        let prover = Value::List(vec![self.sid.clone(), Value::bytes(self.party.as_bytes())]);
+        let hash = Oracle::new("P_prm").chain(commitment).chain(rp_params).chain(&prover);
+        hash.bytes(REPETITIONS / 8)
+    }
+
+    /// What it publishes in the second round: its two moduli, bases 4 and 4³ with a proof that it
+    /// knows that 3, and its part of the common randomness. Nothing is wrong with it that the second
+    /// round could see.
+    fn published(&self) -> Value {
+        let rp_params = Value::fields([
+            ("modulus", odd_power(2047)),
+            ("base_randomizer", power(2)),
+            ("base_value", power(6)),
+        ]);
+        let commitment = (1..=REPETITIONS).map(|nonce| power(2 * nonce)).collect();
+        let commitment = Value::List(commitment);
+        let challenge = self.challenge(&commitment, &rp_params);
+        let bit = |at: usize| challenge[at / 8] >> (7 - at % 8) & 1;
+        let proof = (0..REPETITIONS).map(|at| small(at as u8 + 1 + 3 * bit(at))).collect();
+        let proof = Value::List(proof);
+        let challenge = Value::bits(challenge);
+        let psi = [("commitment", commitment), ("challenge", challenge), ("proof", proof)];
+        Value::fields([
+            ("paillier_pk", Value::fields([("modulus", odd_power(2047))])),
+            ("rp_params", rp_params),
+            ("psi", Value::fields(psi)),
+            ("rid", Value::bits(vec![7; 32])),
+            ("u", Value::bits(vec![9; 32])),
+        ])
+    }
+
+    /// What it says in the first round of what it publishes in the second.
+    fn commitment(&self, published: &Value) -> Value {
+        let Value::Fields(fields) = published else { panic!("no struct: {published:?}") };
+        let start = Oracle::new("KeyInit").chain(&self.sid).party(self.party);
+        let hash = fields.iter().fold(start, |hash, (_, value)| hash.chain(value));
+        Value::fields([("cap_v", Value::Bytes(hash.commitment()))])
+    }
+}
+
+type Change = fn(&Prover, &mut Value);
+
+/// Runs an honest member with a puppet that commits to one thing and opens another.
+fn with_puppet(committed: Change, opened: Change) -> (Network, Identity, Identity) {
+    let everybody = identities(2);
+    let (liar, honest) = (everybody[0].clone(), everybody[1].clone());
+    let members = [liar.party(), honest.party()];
+    let script = move |round: u16, session_id: &[u8]| {
+        let prover = Prover { sid: Oracle::sid(session_id, &members), party: members[0] };
+        let mut data = prover.published();
+        committed(&prover, &mut data);
+        if round < OPENING {
+            return vec![(Echo, prover.commitment(&data))];
+        }
+        opened(&prover, &mut data);
+        let mut part = |names: &[&str]| {
+            let fields = names.iter().map(|name| ((*name).to_owned(), data.at(name).clone()));
+            Value::Fields(fields.collect())
+        };
+        vec![(Echo, part(&["rp_params", "rid"])), (Normal, part(&["paillier_pk", "psi", "u"]))]
+    };
+    let context = contexts(&everybody).remove(1);
+    let network = Network::new(vec![context], |_| Task::Aux, 5);
+    (network.tampered(puppet(&liar, script)).run(), liar, honest)
+}
+
+fn as_it_was(_: &Prover, _: &mut Value) {}
+
+/// Whatever is wrong in these tests, it is nothing else: an honest puppet is believed until it would
+/// have to prove something.
+#[test]
+fn an_honest_puppet_gets_through_the_second_round() {
+    let (network, ..) = with_puppet(as_it_was, as_it_was);
+    assert_eq!(network.last_round[&Stage(1)], Round(PROVING.1), "{:?}", network.ends);
+}
+
+#[test]
+fn row_13_aux_round_1_commitment_to_something_else() {
+    let openings: [Change; 3] = [
+        |_, data| data.at("u.byte_vec").spoil(),
+        |_, data| data.at("rid.byte_vec").spoil(),
+        |_, data| data.at("psi.proof.7").spoil(),
+    ];
+    for opening in openings {
+        let (network, liar, honest) = with_puppet(as_it_was, opening);
+        assert_liar_is_named(&network, &[honest], &liar);
+    }
+}
+
+#[test]
+fn row_13_aux_round_2_each_check() {
+    let lies: [(&str, Change); 4] = [
+        ("Paillier modulus is too small", |_, data| {
+            *data.at("paillier_pk.modulus") = odd_power(2040)
+        }),
+        ("Pedersent modulus is too small", |_, data| {
+            *data.at("rp_params.modulus") = odd_power(2040)
+        }),
+        ("prm", |_, data| data.at("psi.proof.7").spoil()),
+        ("prm", |_, data| data.at("psi.challenge.byte_vec").spoil()),
+    ];
+    for (complaint, lie) in lies {
+        let (network, liar, honest) = with_puppet(lie, as_it_was);
+        let failure = network.failure(honest.party());
+        assert!(failure.detail.contains(complaint), "{failure:?}");
+        assert_liar_is_named(&network, &[honest], &liar);
+    }
+}
+
+/// Two members are told different wrong proofs, and prove to each other what they should.
+#[test]
+fn row_13_aux_round_3_either_proof() {
+    let (liar, honest) = cast(3);
+    let lies = vec![
+        Lie::leaf(&liar, PROVING, Normal, "psi_prime.proof.5.z").to(honest[0].party()),
+        Lie::leaf(&liar, PROVING, Direct, "psi.w2.abs_bytes").to(honest[1].party()),
+    ];
+    let everybody = identities(3);
+    let network = run_with(Network::new(contexts(&everybody), |_| Task::Aux, 5), lies);
+    assert_all_name(&network, &honest, FailureKind::PeerMisbehaved, &[liar.party()]);
+    for (member, complaint) in honest.iter().zip(["mod", "fac"]) {
+        let failure = network.failure(member.party());
+        assert!(failure.detail.contains(complaint), "{failure:?}");
+    }
+}
+
+#[test]
+fn row_16_aux_even_moduli_panic_and_are_named() {
+    let lies: [Change; 2] = [
+        |_, data| *data.at("paillier_pk.modulus") = power(2047),
+        |_, data| *data.at("rp_params.modulus") = power(2047),
+    ];
+    for lie in lies {
+        let (network, liar, honest) = with_puppet(lie, as_it_was);
+        assert_all_name(&network, &[honest], FailureKind::Panicked, &[liar.party()]);
+    }
+}
+
+/// It panics where all parts are put together, and none is named.
+#[test]
+fn row_16_aux_common_randomness_of_another_length_panics_and_names_nobody() {
+    let (network, _, honest) =
+        with_puppet(|_, data| *data.at("rid") = Value::bits(vec![7; 31]), as_it_was);
+    assert_all_name(&network, &[honest], FailureKind::Panicked, &[]);
+}
+
+/// The proof of it reads 0 = 0. What is then made for its owner cannot be.
+#[test]
+fn row_16_aux_bases_of_zero_panic_and_are_named() {
+    let lie: Change = |prover, data| {
+        *data.at("rp_params.base_randomizer") = small(0);
+        *data.at("rp_params.base_value") = small(0);
+        let zeros = Value::List(vec![small(0); REPETITIONS]);
+        let challenge = prover.challenge(&zeros, data.at("rp_params"));
+        *data.at("psi.challenge") = Value::bits(challenge);
+        *data.at("psi.commitment") = zeros;
+        *data.at("psi.proof") = Value::List(vec![small(1); REPETITIONS]);
+    };
+    let (network, liar, honest) = with_puppet(lie, as_it_was);
+    assert_all_name(&network, &[honest], FailureKind::Panicked, &[liar.party()]);
+}
