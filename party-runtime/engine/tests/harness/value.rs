@@ -48,7 +48,7 @@ impl Value {
                 &mut field.unwrap_or_else(|| panic!("no field {step} of {path}")).1
             }
             Self::List(items) => &mut items[step.parse::<usize>().unwrap()],
-            leaf => panic!("nothing is in {leaf:?}, least of all {step} of {path}"),
+            Self::Bool(_) | Self::Number(_) | Self::Bytes(_) => panic!("no {step} of {path}"),
         })
     }
 

@@ -5,6 +5,7 @@
 //! down to the proof of its ring-Pedersen parameters.
 
 use super::harness::forge::Kind::{Direct, Echo, Normal};
+use super::harness::forge::Opened;
 use super::harness::lies::{At, Lie, puppet, run_with};
 use super::harness::network::{Network, contexts, identities};
 use super::harness::oracle::Oracle;
@@ -12,6 +13,7 @@ use super::harness::value::Value;
 use super::{assert_all_name, assert_liar_is_named, cast};
 use mpc_engine::Task;
 use mpc_wire::{FailureKind, Identity, PartyId, Round, Stage};
+use std::collections::BTreeMap;
 
 /// The steps in which members commit, open their commitments, and prove.
 const OPENING: u16 = 3;
@@ -211,4 +213,78 @@ fn row_16_aux_bases_of_zero_panic_and_are_named() {
     };
     let (network, liar, honest) = with_puppet(lie, as_it_was);
     assert_all_name(&network, &[honest], FailureKind::Panicked, &[liar.party()]);
+}
+
+/// What members have said of themselves, as somebody who hears everything knows it.
+#[derive(Default)]
+struct Overheard {
+    rp_params: BTreeMap<PartyId, Value>,
+    paillier_pk: BTreeMap<PartyId, Value>,
+    rid: Vec<Vec<u8>>,
+}
+
+impl Overheard {
+    fn note(&mut self, from: PartyId, opened: &Opened) {
+        let (mut echo, mut normal) =
+            (opened.content(Echo).unwrap(), opened.content(Normal).unwrap());
+        self.rp_params.insert(from, echo.at("rp_params").clone());
+        self.paillier_pk.insert(from, normal.at("paillier_pk").clone());
+        self.rid.push(echo.at("rid.byte_vec").bytes_mut().clone());
+    }
+
+    /// The challenge of a proof for `to` that `prover`'s modulus has no small factors, without what
+    /// makes it a number: 256 bits, lowest byte first.
+    fn challenge(&self, prover: &Prover, to: PartyId, psi: &mut Value) -> Vec<u8> {
+        let commitments = ["cap_p", "cap_q", "cap_a", "cap_b", "cap_t"];
+        let hash = commitments.iter().fold(Oracle::new("P_fac"), |h, name| h.chain(psi.at(name)));
+        let hash = hash.chain(&self.paillier_pk[&prover.party]).chain(&self.rp_params[&to]);
+        let rid = self.rid.iter().fold(vec![0; 32], |sum: Vec<u8>, rid| {
+            sum.iter().zip(rid).map(|(one, other)| one ^ other).collect()
+        });
+        let party = Value::bytes(prover.party.as_bytes());
+        hash.chain(&Value::List(vec![prover.sid.clone(), party, Value::bits(rid)])).bytes(32)
+    }
+}
+
+/// Puts a commitment of zero into a proof, and others into it until its challenge is negative: zero
+/// has no inverse.
+fn commit_to_zero(mut challenge: impl FnMut(&mut Value) -> Vec<u8>, psi: &mut Value) {
+    *psi.at("cap_p") = small(0);
+    let mut bits = challenge(psi);
+    while bits[31] >> 7 == 1 {
+        psi.at("cap_q").bytes_mut()[0] = psi.at("cap_q").bytes_mut()[0].wrapping_add(1);
+        bits = challenge(psi);
+    }
+    // The number is that of the bits less 2^255 - 1, so its size is that of their complement.
+    let mut size: Vec<u8> = bits.iter().rev().map(|byte| !byte).collect();
+    size[0] &= 0x7f;
+    *psi.at("e.abs_bytes") = Value::Bytes(size);
+    *psi.at("e.is_negative") = Value::Bool(true);
+}
+
+#[test]
+fn row_16_aux_zero_with_a_negative_exponent_panics_and_is_named() {
+    let (liar, honest) = cast(2);
+    let members = [liar.party(), honest[0].party()];
+    let mut overheard = Overheard::default();
+    let network = Network::new(contexts(&identities(2)), |_| Task::Aux, 5);
+    let network = network
+        .tampered(move |mut letter| {
+            let mut opened = Opened::read(&letter.payload);
+            if letter.round == Round(OPENING) {
+                overheard.note(letter.from, &opened);
+            }
+            if letter.from == members[0] && letter.round == Round(PROVING.1) {
+                let sid = Oracle::sid(opened.session_id(), &members);
+                let prover = Prover { sid, party: members[0] };
+                opened.forge(Direct, &liar, |direct| {
+                    let psi = direct.at("psi");
+                    commit_to_zero(|psi| overheard.challenge(&prover, letter.to, psi), psi);
+                });
+                letter.payload = opened.write();
+            }
+            vec![letter]
+        })
+        .run();
+    assert_all_name(&network, &honest, FailureKind::Panicked, &members[..1]);
 }
