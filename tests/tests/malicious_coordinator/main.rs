@@ -4,11 +4,21 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+// What opens the library's messages lies with the engine's own tests.
+#[cfg(test)]
+#[path = "../../../party-runtime/engine/tests/harness"]
+mod harness {
+    pub(crate) mod forge;
+    pub(crate) mod value;
+}
+
 // The attributes tell clippy that what helps the tests is test code too.
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod joins;
+#[cfg(test)]
+mod peers;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
