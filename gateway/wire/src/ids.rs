@@ -178,6 +178,10 @@ bytes_id!(
     Nonce
 );
 bytes_id!(
+    /// All public shares of an epoch under one hash: see [`crate::epoch::EpochKey`].
+    SharesHash
+);
+bytes_id!(
     /// What a protocol run calls its session: see [`crate::plan::protocol_session_id`].
     ProtocolSessionId
 );

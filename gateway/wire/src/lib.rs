@@ -11,6 +11,7 @@ pub mod authorization;
 pub mod bus;
 pub mod canonical;
 pub mod codec;
+pub mod epoch;
 pub mod handshake;
 pub mod identity;
 pub mod ids;
@@ -32,11 +33,13 @@ pub use audit::SignedHead;
 pub use authorization::{Authorization, RequesterName, SigningRequest};
 pub use bus::{Downlink, Uplink};
 pub use canonical::Canonical;
+pub use epoch::{ActivationRefusal, EpochKey, EpochPlan, EpochStatement, Verdict};
 pub use handshake::EnrolmentToken;
 pub use identity::Identity;
 pub use ids::{
     AccountId, Attempt, AuxId, EntryHash, Epoch, IntentHash, KeyNumber, Nonce, PartyId, PartyKey,
-    PlanHash, ProtocolSessionId, RequestId, Round, Seq, SessionId, Stage, Threshold, UnixMillis,
+    PlanHash, ProtocolSessionId, RequestId, Round, Seq, SessionId, SharesHash, Stage, Threshold,
+    UnixMillis,
 };
 pub use intent::{Intent, IntentKind};
 pub use outcome::{

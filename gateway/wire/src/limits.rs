@@ -47,6 +47,9 @@ pub const MAX_INQUIRY: usize = 1000;
 /// Most bans that one testimony carries.
 pub const MAX_BANS: usize = 256;
 
+/// Most statements that come with an activation: two by each holder.
+pub const MAX_STATEMENTS: usize = 2 * MAX_PARTIES;
+
 /// Longest text of an audit entry's field, in bytes.
 pub const MAX_AUDIT_TEXT: usize = 1024;
 

@@ -1,5 +1,6 @@
 //! How an attempt ended, as a party reports it.
 
+use crate::epoch::EpochStatement;
 use crate::ids::{AuxId, Epoch, PartyId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,7 +140,7 @@ pub struct AttemptFailure {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// A key was generated and this party's share of it is stored.
+    /// A key was generated and this party's share of it is stored, but not active yet.
     Keygen {
         /// The account's public key.
         public_key: PublicKey,
@@ -147,6 +148,8 @@ pub enum AttemptOutcome {
         epoch: Epoch,
         /// The public share of every party, encoded as the public key is.
         public_shares: BTreeMap<PartyId, PublicKey>,
+        /// The party's word that its share is stored.
+        stored: EpochStatement,
     },
     /// An aux set was generated and this party's part of it is stored.
     Aux {
@@ -157,4 +160,11 @@ pub enum AttemptOutcome {
     Signed(Signature),
     /// The attempt failed.
     Failed(AttemptFailure),
+    /// A canary was signed and stood its verification.
+    Proven {
+        /// The signature.
+        signature: Signature,
+        /// The party's word that its share has proven itself.
+        proven: EpochStatement,
+    },
 }

@@ -1,7 +1,7 @@
 //! What is signed.
 
 use crate::canonical::CanonicalWriter;
-use crate::ids::{AccountId, Epoch};
+use crate::ids::{AccountId, Epoch, PlanHash};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::outcome::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -33,9 +33,14 @@ pub enum Payload {
         /// How it is hashed.
         hash: HashFunction,
     },
-    /// 3: the proof that an account's shares sign: carries no content, because each party computes
-    /// the digest from its own records ([`canary_digest`]), so that it can authorize nothing else.
-    Canary,
+    /// 3: the proof that an account's shares sign: carries nothing to be signed, because each party
+    /// computes the digest from its own records ([`canary_digest`]), so that it can authorize
+    /// nothing else.
+    Canary {
+        /// The plan of the attempt that made the shares: several may lie side by side before one of
+        /// them is activated.
+        plan: PlanHash,
+    },
 }
 
 /// A payload beyond its bound.
@@ -53,7 +58,7 @@ impl Payload {
             Self::Bytes { bytes, hash: HashFunction::Keccak256 } => {
                 <Keccak256 as sha3::Digest>::digest(bytes).into()
             }
-            Self::Canary => canary_digest(account, epoch, public_key),
+            Self::Canary { .. } => canary_digest(account, epoch, public_key),
         }
     }
 
@@ -66,7 +71,7 @@ impl Payload {
             Self::Bytes { bytes, .. } if bytes.len() > MAX_PAYLOAD_BYTES => {
                 Err(PayloadTooLong(bytes.len()))
             }
-            Self::Bytes { .. } | Self::Digest(_) | Self::Canary => Ok(()),
+            Self::Bytes { .. } | Self::Digest(_) | Self::Canary { .. } => Ok(()),
         }
     }
 
@@ -80,7 +85,7 @@ impl Payload {
                 };
                 out.u8(2).u8(hash).bytes(bytes)
             }
-            Self::Canary => out.u8(3),
+            Self::Canary { plan } => out.u8(3).fixed(plan.as_bytes()),
         };
     }
 }

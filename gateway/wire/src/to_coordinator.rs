@@ -1,6 +1,7 @@
 //! What a party sends to its gateway.
 
 use crate::audit::SignedHead;
+use crate::epoch::{ActivationRefusal, EpochPlan, EpochStatement};
 use crate::handshake::EnrolmentToken;
 use crate::ids::{Attempt, PartyId, Round, SessionId, Stage};
 use crate::intent::Intent;
@@ -107,6 +108,17 @@ pub enum ToCoordinator {
         /// What the session is to be for.
         intent: Intent,
     },
+    /// Answers [`crate::ToParty::Activate`], each time it is said.
+    Activated {
+        /// The shares.
+        of: EpochPlan,
+        /// Whether they are the party's active ones now.
+        result: Result<(), ActivationRefusal>,
+    },
+    /// The party's word on shares of an epoch: what it was asked for with
+    /// [`crate::ToParty::Attest`]; and of each share that waits for its activation, that it is
+    /// stored, whenever the party connects and from time to time.
+    Statement(EpochStatement),
 }
 
 /// Why a party will not join: a closed list.
@@ -185,6 +197,9 @@ pub enum DeclineReason {
     /// The party has all it can carry.
     #[error("the party has all it can carry")]
     Overloaded,
+    /// The account's shares are not active at that epoch, and sign nothing but canaries.
+    #[error("the party's share of the account is not active yet")]
+    NotActive,
     /// The attempt is dead for the party, which may join a newer one.
     #[error("the attempt is over for the party")]
     AttemptOver,
@@ -213,7 +228,8 @@ impl DeclineReason {
             | Self::Banned
             | Self::Quarantined
             | Self::StaleEpoch
-            | Self::Unsupported => false,
+            | Self::Unsupported
+            | Self::NotActive => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a gateway sends to a party.
 
 use crate::audit::SignedHead;
+use crate::epoch::{EpochPlan, EpochStatement};
 use crate::handshake::Challenge;
 use crate::ids::{Attempt, PartyId, RequestId, SessionId};
 use crate::intent::Intent;
@@ -81,6 +82,22 @@ pub enum ToParty {
         /// For people: what to do next. Nothing secret.
         detail: String,
     },
+    /// All holders have stored their shares of an epoch and proven them: the party takes the epoch
+    /// up. Said until the party answers with [`crate::ToCoordinator::Activated`].
+    Activate {
+        /// The shares.
+        of: EpochPlan,
+        /// Every holder's words, at most [`crate::limits::MAX_STATEMENTS`].
+        statements: Vec<EpochStatement>,
+    },
+    /// The party is to say, for good, what it has of an attempt that was to make shares of an epoch.
+    /// It answers with [`crate::ToCoordinator::Statement`] if it has taken part in it.
+    Attest {
+        /// The attempt.
+        plan: AttemptPlan,
+    },
+    /// A holder has refused an attempt's shares: the party erases its own, unless it has proven it.
+    Discard(EpochStatement),
 }
 
 /// Why an attempt was aborted: a closed list.

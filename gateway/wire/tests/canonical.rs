@@ -23,9 +23,9 @@ use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::payload::canary_digest;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    Attempt, AttemptPlan, Canonical, EnrolmentToken, EntryHash, Epoch, Identity, Inquiry, Intent,
-    Nonce, PartyId, PlanHash, PublicKey, RoundHeader, SignedBan, SignedHead, SignedJoin,
-    SigningRequest, Stage, Testimony, UnixMillis, VerifiedJoin,
+    Attempt, AttemptPlan, Canonical, EnrolmentToken, EntryHash, Epoch, EpochKey, EpochStatement,
+    Identity, Inquiry, Intent, Nonce, PartyId, PlanHash, PublicKey, RoundHeader, SignedBan,
+    SignedHead, SignedJoin, SigningRequest, Stage, Testimony, UnixMillis, VerifiedJoin,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -211,6 +211,7 @@ proptest! {
         header in values::header(),
         (head, ban) in (statements::head(), statements::ban()),
         (inquiry, testimony) in (statements::inquiry(), statements::testimony()),
+        said in statements::epoch_statement(),
         (requester, public_key) in (values::requester(), values::public_key()),
         (path, payload) in (values::path(), values::payload()),
     ) {
@@ -235,6 +236,7 @@ proptest! {
             (SignedBan::DOMAIN, ban.canonical_bytes()),
             (Inquiry::DOMAIN, inquiry.canonical_bytes()),
             (Testimony::DOMAIN, testimony.canonical_bytes()),
+            (EpochStatement::DOMAIN, said.canonical_bytes()),
             (SigningRequest::DOMAIN, request.canonical_bytes()),
         ];
         for (domain, bytes) in &all {
@@ -271,11 +273,13 @@ proptest! {
         ban in statements::ban(),
         inquiry in statements::inquiry(),
         testimony in statements::testimony(),
+        said in statements::epoch_statement(),
     ) {
         every_field_counts(&head, &["/signature"]);
         every_field_counts(&ban, &["/signature"]);
         every_field_counts(&inquiry, &["/signature"]);
         every_field_counts(&testimony, &["/signature"]);
+        every_field_counts(&said, &["/signature"]);
     }
 }
 
@@ -369,6 +373,25 @@ fn every_part_of_a_canary_counts() {
         canary_digest(account(1), Epoch(0), &key(&[2, 2])),
     ];
     assert_eq!(BTreeSet::from(digests).len(), digests.len());
+}
+
+#[test]
+fn every_part_of_the_public_shares_counts() {
+    let key = |bytes: &[u8]| PublicKey::new(bytes);
+    let hash = |shares: &[(u8, &[u8])]| {
+        let shares = shares.iter().map(|(n, share)| (PartyId::new([*n; 32]), key(share)));
+        EpochKey::new(key(&[2]), &shares.collect()).shares
+    };
+    let hashes = [
+        hash(&[]),
+        hash(&[(1, &[2])]),
+        hash(&[(2, &[2])]),
+        hash(&[(1, &[3])]),
+        hash(&[(1, &[2]), (2, &[3])]),
+        hash(&[(1, &[3]), (2, &[2])]),
+        hash(&[(1, &[2, 2]), (2, &[3])]),
+    ];
+    assert_eq!(BTreeSet::from(hashes).len(), hashes.len());
 }
 
 #[test]

@@ -6,13 +6,15 @@ use mpc_wire::intent::InvalidIntent;
 use mpc_wire::limits::{MAX_PARTIES, MAX_PAYLOAD_BYTES};
 use mpc_wire::payload::canary_digest;
 use mpc_wire::{
-    AccountId, DerivationPath, Epoch, HashFunction, Intent, IntentKind, PartyId, Payload,
+    AccountId, DerivationPath, Epoch, HashFunction, Intent, IntentKind, PartyId, Payload, PlanHash,
     PublicKey, RequestId, Scheme, SessionId, Threshold, UnixMillis,
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
 const SCHEME: Scheme = Scheme::EcdsaCggmp24;
+
+const CANARY: Payload = Payload::Canary { plan: PlanHash::new([5; 32]) };
 
 fn account() -> AccountId {
     AccountId::new(Uuid::from_u128(3))
@@ -62,7 +64,7 @@ fn with_threshold(threshold: u16) -> [IntentKind; 4] {
     let threshold = Threshold(threshold);
     [
         IntentKind::Keygen { account, scheme, threshold },
-        sign(threshold.0, Payload::Canary),
+        sign(threshold.0, CANARY),
         IntentKind::Refresh { account, epoch, scheme, threshold, aux_id: None },
         IntentKind::Replace { account, epoch, scheme, threshold, lost: PartyId::new([1; 32]) },
     ]
@@ -174,13 +176,13 @@ fn payloads_have_the_digests_of_their_functions() {
         "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
     );
     assert_eq!(digest(Payload::Digest([9; 32])), "09".repeat(32));
-    assert_eq!(digest(Payload::Canary), hex::encode(canary_digest(account(), Epoch(4), &key)));
+    assert_eq!(digest(CANARY), hex::encode(canary_digest(account(), Epoch(4), &key)));
 }
 
 #[test]
 fn a_public_key_longer_than_any_schemes_is_refused() {
     let with_key = |len: usize| {
-        let mut kind = sign(2, Payload::Canary);
+        let mut kind = sign(2, CANARY);
         if let IntentKind::Sign { public_key, .. } = &mut kind {
             *public_key = PublicKey::new(vec![2; len]);
         }

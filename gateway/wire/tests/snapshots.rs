@@ -10,11 +10,11 @@ mod samples;
 
 use mpc_wire::codec::encode;
 use mpc_wire::{
-    AbortReason, Attempt, AttemptOutcome, AuxId, DeclineReason, DerivationPath, Downlink,
-    EntryHash, Epoch, ErrorCode, FailureKind, HashFunction, IntentHash, IntentKind, KeyNumber,
-    Nonce, Objection, PartyKey, Payload, PlanHash, ProtocolSessionId, RequestId, RequesterName,
-    Round, Scheme, Seq, SessionRefusal, Signature, Stage, Threshold, ToCoordinator, ToParty,
-    UnixMillis, Uplink,
+    AbortReason, ActivationRefusal, Attempt, AttemptOutcome, AuxId, DeclineReason, DerivationPath,
+    Downlink, EntryHash, Epoch, ErrorCode, FailureKind, HashFunction, IntentHash, IntentKind,
+    KeyNumber, Nonce, Objection, PartyKey, Payload, PlanHash, ProtocolSessionId, RequestId,
+    RequesterName, Round, Scheme, Seq, SessionRefusal, SharesHash, Signature, Stage, Threshold,
+    ToCoordinator, ToParty, UnixMillis, Uplink,
 };
 use samples::{account, key, party, session, uuid};
 use serde::Serialize;
@@ -108,6 +108,7 @@ fn the_samples_hold_every_kind_of_intent_payload_and_outcome() {
 fn closed_lists() {
     let lists = [
         ("AbortReason", variants::<AbortReason>()),
+        ("ActivationRefusal", variants::<ActivationRefusal>()),
         ("DeclineReason", variants::<DeclineReason>()),
         ("ErrorCode", variants::<ErrorCode>()),
         ("FailureKind", variants::<FailureKind>()),
@@ -158,6 +159,7 @@ fn ids_in_json() {
     line(&mut text, "Threshold", &Threshold(2));
     line(&mut text, "PartyKey", &PartyKey::new([0xa7; 32]));
     line(&mut text, "EntryHash", &EntryHash::new([0xa8; 32]));
+    line(&mut text, "SharesHash", &SharesHash::new([0xa9; 32]));
     line(&mut text, "KeyNumber", &KeyNumber(1));
     line(&mut text, "DerivationPath", &"m/0/7".parse::<DerivationPath>().unwrap());
     line(&mut text, "RequesterName", &"billing".parse::<RequesterName>().unwrap());

@@ -14,10 +14,10 @@ use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::payload::canary_digest;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    AccountId, AttemptPlan, Canonical, DerivationPath, EnrolmentToken, EntryHash, Epoch, Identity,
-    Inquiry, Intent, IntentKind, KeyNumber, PartyId, PartyKey, PartySignature, Payload, PlanHash,
-    ProvenKey, PublicKey, RequestId, RequesterName, RoundHeader, SignedBan, SignedHead, SignedJoin,
-    SigningRequest, Stage, Testimony, UnixMillis,
+    AccountId, AttemptPlan, Canonical, DerivationPath, EnrolmentToken, EntryHash, Epoch, EpochKey,
+    EpochStatement, Identity, Inquiry, Intent, IntentKind, KeyNumber, PartyId, PartyKey,
+    PartySignature, Payload, PlanHash, ProvenKey, PublicKey, RequestId, RequesterName, RoundHeader,
+    SignedBan, SignedHead, SignedJoin, SigningRequest, Stage, Testimony, UnixMillis,
 };
 use p256::ecdsa::signature::Verifier;
 use serde::Deserialize;
@@ -67,6 +67,8 @@ enum Type {
     Ban,
     Inquiry,
     Testimony,
+    PublicShares,
+    Epoch,
     AuditEntry,
     AuditHead,
 }
@@ -217,6 +219,11 @@ impl Vector {
             Type::Ban => both(&self.value::<SignedBan>()),
             Type::Inquiry => both(&self.value::<Inquiry>()),
             Type::Testimony => both(&self.value::<Testimony>()),
+            Type::PublicShares => {
+                let shares: BTreeMap<PartyId, PublicKey> = self.value();
+                (None, *EpochKey::new(PublicKey::new([]), &shares).shares.as_bytes())
+            }
+            Type::Epoch => both(&self.value::<EpochStatement>()),
             Type::AuditEntry => {
                 let value: AuditEntry = self.value();
                 (None, *value.entry.hash(&value.before).as_bytes())
@@ -273,6 +280,7 @@ fn signatures_are_the_published_ones() {
         (Type::Ban, vec![0, 1]),
         (Type::Inquiry, vec![0]),
         (Type::Testimony, vec![0]),
+        (Type::Epoch, vec![0, 1]),
         (Type::AuditHead, vec![0]),
     ];
     let expected = expected.map(|(of, numbers)| (of, numbers.into_iter().collect()));
@@ -313,6 +321,11 @@ fn statements_are_made_and_accepted_as_published() {
                 assert_eq!(told.verify(), proven);
                 assert!(told.bans.iter().all(|ban| ban.verify().is_ok()));
             }
+            Type::Epoch => {
+                let said: EpochStatement = vector.value();
+                assert_eq!(said.verify(), proven);
+                assert_eq!(EpochStatement::sign(&identity, said.of, said.verdict.clone()), said);
+            }
             Type::AuditHead => {
                 let head: SignedHead = vector.value();
                 assert_eq!(head.verify(), proven);
@@ -326,10 +339,11 @@ fn statements_are_made_and_accepted_as_published() {
             | Type::Canary
             | Type::SigningRequest
             | Type::KeyRotation
+            | Type::PublicShares
             | Type::AuditEntry) => panic!("{other:?} is signed"),
         }
     }
-    assert_eq!(count, 8);
+    assert_eq!(count, 11);
 }
 
 /// What a rotation signs is never handed out: that the crate accepts the published signature, and
@@ -436,7 +450,7 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
             IntentKind::Sign { payload, .. } => match payload {
                 Payload::Digest(_) => "sign digest".to_owned(),
                 Payload::Bytes { hash, .. } => format!("sign {hash:?}"),
-                Payload::Canary => "sign canary".to_owned(),
+                Payload::Canary { .. } => "sign canary".to_owned(),
             },
             IntentKind::Refresh { aux_id, .. } => format!("refresh {}", aux_id.is_some()),
             IntentKind::Keygen { .. }
@@ -463,6 +477,6 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
         ]
     );
     let types: Vec<_> = types.into_values().collect();
-    let expected = [13, 2, 3, 3, 4, 2, 1, 4, 2, 2, 2, 2, 2, 2];
+    let expected = [13, 2, 3, 3, 4, 2, 1, 4, 2, 2, 2, 2, 1, 3, 2, 2];
     assert_eq!(types, expected, "in the order of `Type`");
 }

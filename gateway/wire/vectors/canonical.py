@@ -88,13 +88,13 @@ def record(**fields):
 
 
 def payload(value):
-    if value == "canary":
-        return u8(3)
     ((kind, content),) = value.items()
     if kind == "digest":
         return u8(1) + key32(content)
     if kind == "bytes" and content.keys() == {"bytes", "hash"}:
         return u8(2) + u8(HASH_FUNCTIONS[content["hash"]]) + prefixed(bytes(content["bytes"]))
+    if kind == "canary" and content.keys() == {"plan"}:
+        return u8(3) + key32(content["plan"])
     raise ValueError(f"unknown payload {kind}")
 
 
@@ -250,6 +250,29 @@ def bans(items):
 testimony = signed(by=key32, to=key32, nonce=key32, floors=floors, bans=bans)
 
 
+# What holders say about the shares of an epoch.
+
+
+epoch_plan = record(account=uuid, epoch=u32, plan=key32)
+
+epoch_key = record(public_key=public_key, shares=key32)
+
+
+def public_shares(by_holder):
+    """The value of a hash: each holder's public share, in the order of the holders."""
+    return counted(sorted(key32(holder) + public_key(share) for holder, share in by_holder.items()))
+
+
+def verdict(value):
+    if value == "refused":
+        return u8(2)
+    ((name, content),) = value.items()
+    return u8({"stored": 1, "proven": 3}[name]) + epoch_key(content)
+
+
+epoch_statement = signed(by=key32, of=epoch_plan, verdict=verdict)
+
+
 # Audit logs.
 
 
@@ -281,6 +304,8 @@ TYPES = {
     "ban": ("mpc.v1/ban", ban),
     "inquiry": ("mpc.v1/inquiry", inquiry),
     "testimony": ("mpc.v1/testimony", testimony),
+    "public-shares": ("mpc.v1/public-shares", public_shares),
+    "epoch": ("mpc.v1/epoch", epoch_statement),
     "audit-entry": ("mpc.v1/audit-entry", audit_entry),
     "audit-head": ("mpc.v1/audit-head", audit_head),
 }

@@ -27,6 +27,7 @@ SIGNERS = {
     "ban": "by",
     "inquiry": "by",
     "testimony": "by",
+    "epoch": "by",
     "audit-head": "keeper",
 }
 

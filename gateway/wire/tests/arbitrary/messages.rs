@@ -1,15 +1,15 @@
 //! Strategies for the messages of every direction.
 
-use crate::statements::{ban, head, inquiry, testimony};
+use crate::statements::{ban, epoch_plan, epoch_statement, head, inquiry, testimony};
 use crate::values::{
     ack, attempt, aux_id, epoch, header, intent, join, nonce, parties, party, party_signature,
     plan, public_key, request, session,
 };
 use mpc_wire::handshake::Challenge;
 use mpc_wire::{
-    AbortReason, AttemptFailure, AttemptOutcome, DeclineReason, Downlink, EcdsaSignature,
-    EnrolmentToken, ErrorCode, FailureKind, Objection, Round, RoundEnvelope, SessionRefusal,
-    Signature, Stage, ToCoordinator, ToParty, Uplink,
+    AbortReason, ActivationRefusal, AttemptFailure, AttemptOutcome, DeclineReason, Downlink,
+    EcdsaSignature, EnrolmentToken, ErrorCode, FailureKind, Objection, Round, RoundEnvelope,
+    SessionRefusal, Signature, Stage, ToCoordinator, ToParty, Uplink,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -40,17 +40,23 @@ fn outcome() -> impl Strategy<Value = AttemptOutcome> {
         FailureKind::Internal,
     ]);
     prop_oneof![
-        (public_key(), epoch(), btree_map(party(), public_key(), 0..4)).prop_map(
-            |(public_key, epoch, public_shares)| AttemptOutcome::Keygen {
+        (public_key(), epoch(), btree_map(party(), public_key(), 0..4), epoch_statement())
+            .prop_map(|(public_key, epoch, public_shares, stored)| AttemptOutcome::Keygen {
                 public_key,
                 epoch,
                 public_shares,
-            }
-        ),
+                stored,
+            }),
         aux_id().prop_map(|aux_id| AttemptOutcome::Aux { aux_id }),
         any::<([u8; 32], [u8; 32], u8)>().prop_map(|(r, s, recovery_id)| {
             AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature { r, s, recovery_id }))
         }),
+        (any::<([u8; 32], [u8; 32], u8)>(), epoch_statement()).prop_map(
+            |((r, s, recovery_id), proven)| {
+                let signature = Signature::Ecdsa(EcdsaSignature { r, s, recovery_id });
+                AttemptOutcome::Proven { signature, proven }
+            }
+        ),
         (kind, parties(), text()).prop_map(|(kind, guilty, detail)| {
             AttemptOutcome::Failed(AttemptFailure { kind, guilty, detail })
         }),
@@ -65,6 +71,23 @@ fn refusal() -> impl Strategy<Value = SessionRefusal> {
         SessionRefusal::Duplicate,
         SessionRefusal::NotEnoughParties,
         SessionRefusal::Unavailable,
+    ])
+}
+
+fn activation_refusal() -> impl Strategy<Value = ActivationRefusal> {
+    select(vec![
+        ActivationRefusal::NotPrepared,
+        ActivationRefusal::OtherActive,
+        ActivationRefusal::StaleEpoch,
+        ActivationRefusal::Mismatch,
+        ActivationRefusal::NotAHolder,
+        ActivationRefusal::Forged,
+        ActivationRefusal::SupersededKey,
+        ActivationRefusal::Refused,
+        ActivationRefusal::Incomplete,
+        ActivationRefusal::Quarantined,
+        ActivationRefusal::Overloaded,
+        ActivationRefusal::Storage,
     ])
 }
 
@@ -118,6 +141,10 @@ pub(crate) fn to_party() -> impl Strategy<Value = ToParty> {
             }
         ),
         (code, text()).prop_map(|(code, detail)| ToParty::Error { code, detail }),
+        (epoch_plan(), vec(epoch_statement(), 0..4))
+            .prop_map(|(of, statements)| ToParty::Activate { of, statements }),
+        plan().prop_map(|plan| ToParty::Attest { plan }),
+        epoch_statement().prop_map(ToParty::Discard),
     ]
 }
 
@@ -144,6 +171,7 @@ pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
         DeclineReason::Unsupported,
         DeclineReason::Overloaded,
         DeclineReason::AttemptOver,
+        DeclineReason::NotActive,
     ]);
     let objection = select(vec![
         Objection::ForgedJoin,
@@ -193,6 +221,10 @@ pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
             ToCoordinator::Outcome { session, attempt, outcome }
         }),
         intent().prop_map(|intent| ToCoordinator::RequestSession { intent }),
+        (epoch_plan(), proptest::option::of(activation_refusal())).prop_map(|(of, refusal)| {
+            ToCoordinator::Activated { of, result: refusal.map_or(Ok(()), Err) }
+        }),
+        epoch_statement().prop_map(ToCoordinator::Statement),
     ]
 }
 

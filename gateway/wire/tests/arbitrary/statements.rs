@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each test uses its part of it")]
 
-use crate::values::{account, epoch, nonce, party, party_signature};
+use crate::values::{account, epoch, nonce, party, party_signature, public_key};
 use mpc_wire::audit::{Entry, Head};
-use mpc_wire::{EntryHash, Inquiry, SignedBan, SignedHead, Testimony, UnixMillis};
+use mpc_wire::{
+    EntryHash, EpochKey, EpochPlan, EpochStatement, Inquiry, PlanHash, SharesHash, SignedBan,
+    SignedHead, Testimony, UnixMillis, Verdict,
+};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
@@ -57,4 +60,28 @@ pub(crate) fn testimony() -> impl Strategy<Value = Testimony> {
             signature,
         },
     )
+}
+
+pub(crate) fn epoch_plan() -> impl Strategy<Value = EpochPlan> {
+    (account(), epoch(), any::<[u8; 32]>()).prop_map(|(account, epoch, plan)| EpochPlan {
+        account,
+        epoch,
+        plan: PlanHash::new(plan),
+    })
+}
+
+pub(crate) fn epoch_statement() -> impl Strategy<Value = EpochStatement> {
+    let key = || {
+        (public_key(), any::<[u8; 32]>()).prop_map(|(public_key, shares)| EpochKey {
+            public_key,
+            shares: SharesHash::new(shares),
+        })
+    };
+    let verdict = prop_oneof![
+        key().prop_map(Verdict::Stored),
+        Just(Verdict::Refused),
+        key().prop_map(Verdict::Proven),
+    ];
+    (party(), epoch_plan(), verdict, party_signature())
+        .prop_map(|(by, of, verdict, signature)| EpochStatement { by, of, verdict, signature })
 }

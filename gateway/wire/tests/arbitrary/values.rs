@@ -72,7 +72,7 @@ pub(crate) fn payload() -> impl Strategy<Value = Payload> {
     prop_oneof![
         any::<[u8; 32]>().prop_map(Payload::Digest),
         (vec(any::<u8>(), 0..40), hash).prop_map(|(bytes, hash)| Payload::Bytes { bytes, hash }),
-        Just(Payload::Canary),
+        any::<[u8; 32]>().prop_map(|plan| Payload::Canary { plan: PlanHash::new(plan) }),
     ]
 }
 

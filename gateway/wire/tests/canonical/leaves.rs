@@ -96,7 +96,7 @@ fn other_text(text: &str) -> Option<String> {
     match text {
         "sha256" => Some("keccak256".to_owned()),
         "keccak256" => Some("sha256".to_owned()),
-        "canary" => None,
+        "refused" => None,
         // There is one scheme so far: nothing to change it into.
         "ecdsa-cggmp24" => None,
         "" => Some("77".to_owned()),

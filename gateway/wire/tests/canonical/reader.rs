@@ -3,8 +3,8 @@
 
 use mpc_wire::{
     AccountId, Attempt, AttemptPlan, Authorization, AuxId, DerivationPath, Epoch, HashFunction,
-    Intent, IntentHash, IntentKind, PartyId, Payload, PublicKey, RequestId, Scheme, SessionId,
-    Threshold, UnixMillis,
+    Intent, IntentHash, IntentKind, PartyId, Payload, PlanHash, PublicKey, RequestId, Scheme,
+    SessionId, Threshold, UnixMillis,
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
                 let bytes = self.bytes()?;
                 Some(Payload::Bytes { bytes, hash })
             }
-            3 => Some(Payload::Canary),
+            3 => self.array().map(PlanHash::new).map(|plan| Payload::Canary { plan }),
             _ => None,
         }
     }

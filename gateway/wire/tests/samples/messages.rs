@@ -4,13 +4,13 @@ use mpc_wire::audit::Head;
 use mpc_wire::handshake::Challenge;
 use mpc_wire::limits::VERSION;
 use mpc_wire::{
-    AbortReason, AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, Authorization,
-    AuxId, DeclineReason, DerivationPath, Downlink, EcdsaSignature, EnrolmentToken, EntryHash,
-    Epoch, ErrorCode, FailureKind, HashFunction, Inquiry, Intent, IntentHash, IntentKind, Nonce,
-    Objection, PartyId, PartySignature, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck,
-    RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, SessionRefusal, Signature, SignedBan,
-    SignedHead, SignedJoin, Stage, Testimony, Threshold, ToCoordinator, ToParty, UnixMillis,
-    Uplink,
+    AbortReason, AccountId, ActivationRefusal, Attempt, AttemptFailure, AttemptOutcome,
+    AttemptPlan, Authorization, AuxId, DeclineReason, DerivationPath, Downlink, EcdsaSignature,
+    EnrolmentToken, EntryHash, Epoch, EpochKey, EpochPlan, EpochStatement, ErrorCode, FailureKind,
+    HashFunction, Inquiry, Intent, IntentHash, IntentKind, Nonce, Objection, PartyId,
+    PartySignature, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope, RoundHeader,
+    Scheme, Seq, SessionId, SessionRefusal, SharesHash, Signature, SignedBan, SignedHead,
+    SignedJoin, Stage, Testimony, Threshold, ToCoordinator, ToParty, UnixMillis, Uplink, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -85,7 +85,7 @@ fn kinds() -> Vec<IntentKind> {
         IntentKind::Aux { scheme },
         sign(Payload::Digest([0xd1; 32])),
         sign(Payload::Bytes { bytes: b"message".to_vec(), hash: HashFunction::Keccak256 }),
-        sign(Payload::Canary),
+        sign(canary()),
         sign_authorized(),
         IntentKind::Refresh {
             account,
@@ -163,6 +163,22 @@ fn testimony() -> Testimony {
     }
 }
 
+fn canary() -> Payload {
+    Payload::Canary { plan: PlanHash::new([0xc2; 32]) }
+}
+
+fn epoch_plan() -> EpochPlan {
+    EpochPlan { account: account(), epoch: Epoch(7), plan: PlanHash::new([0xc2; 32]) }
+}
+
+fn said(verdict: Verdict) -> EpochStatement {
+    EpochStatement { by: party(0xa1), of: epoch_plan(), verdict, signature: signature() }
+}
+
+fn epoch_key() -> EpochKey {
+    EpochKey { public_key: key(), shares: SharesHash::new([0xc6; 32]) }
+}
+
 fn header() -> RoundHeader {
     RoundHeader {
         session: session(),
@@ -214,23 +230,33 @@ pub(crate) fn to_party() -> Vec<ToParty> {
             result: Err(SessionRefusal::NotEnoughParties),
         },
         ToParty::Error { code: ErrorCode::GoingAway, detail: "reconnect".to_owned() },
+        ToParty::Activate {
+            of: epoch_plan(),
+            statements: vec![
+                said(Verdict::Stored(epoch_key())),
+                said(Verdict::Proven(epoch_key())),
+            ],
+        },
+        ToParty::Attest { plan: plan() },
+        ToParty::Discard(said(Verdict::Refused)),
     ];
     samples.extend(
         kinds().into_iter().map(|kind| ToParty::Invite { intent: intent(kind), plan: plan() }),
     );
     samples.push(ToParty::Invite {
-        intent: intent(sign(Payload::Canary)),
+        intent: intent(sign(canary())),
         plan: AttemptPlan { aux_id: Some(AuxId::new([0xb1; 32])), ..plan() },
     });
     samples
 }
 
-fn outcomes() -> [AttemptOutcome; 4] {
+fn outcomes() -> [AttemptOutcome; 5] {
     [
         AttemptOutcome::Keygen {
             public_key: key(),
             epoch: Epoch(0),
             public_shares: BTreeMap::from([(party(0xa1), PublicKey::new([3; 33]))]),
+            stored: said(Verdict::Stored(epoch_key())),
         },
         AttemptOutcome::Aux { aux_id: AuxId::new([0xb1; 32]) },
         AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature {
@@ -243,6 +269,14 @@ fn outcomes() -> [AttemptOutcome; 4] {
             guilty: BTreeSet::from([party(0xa2)]),
             detail: "no message of round 2".to_owned(),
         }),
+        AttemptOutcome::Proven {
+            signature: Signature::Ecdsa(EcdsaSignature {
+                r: [0xf1; 32],
+                s: [0xf2; 32],
+                recovery_id: 1,
+            }),
+            proven: said(Verdict::Proven(epoch_key())),
+        },
     ]
 }
 
@@ -279,6 +313,9 @@ pub(crate) fn to_coordinator() -> Vec<ToCoordinator> {
             round: Round(2),
             waiting_for: BTreeSet::from([party(0xa2)]),
         },
+        ToCoordinator::Activated { of: epoch_plan(), result: Ok(()) },
+        ToCoordinator::Activated { of: epoch_plan(), result: Err(ActivationRefusal::Incomplete) },
+        ToCoordinator::Statement(said(Verdict::Refused)),
         ToCoordinator::RequestSession { intent: intent(sign(Payload::Digest([0xd1; 32]))) },
     ];
     samples.extend(outcomes().map(|outcome| ToCoordinator::Outcome { session, attempt, outcome }));
