@@ -3,15 +3,18 @@
 //! Inside is one JSON document: `format` (`mpc-party-backup`), `version` (1), `party_id`, `made_at`
 //! (milliseconds since the Unix epoch) and `records`, each with `kind`, `name`, `epoch` and
 //! `content`, the hexadecimal form of the record's MessagePack. It holds the identity, every share
-//! and aux part, epoch floors, bans and peers' keys, all of one moment; no session, since a restored
+//! (also those that wait for their activation) and aux part, epoch floors, bans and peers' keys, all of one moment; no session, since a restored
 //! party must not go on with an attempt, and no note of used requests (see [`crate::quarantine`]).
 
 use crate::audit::notes;
+use crate::epochs::EpochRecord;
 use crate::quarantine::{BackedUpShare, Restoration, RestoreMode};
-use crate::vault::{KekProvider, PlainRecord, ShareRecord, Vault, VaultError};
+use crate::vault::{KekProvider, Kind, PlainRecord, ShareRecord, Vault, VaultError};
 use age::x25519;
-use mpc_wire::{Epoch, PartyId, UnixMillis};
+use mpc_wire::{AccountId, Epoch, PartyId, UnixMillis};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -228,17 +231,7 @@ impl OpenedBackup {
             .collect();
         let records = records.ok_or(BackupError::Form)?;
         let (party, made_at) = (document.party_id, document.made_at);
-        let shares = shares(&records)?
-            .into_iter()
-            .map(|(record, share)| {
-                Ok(BackedUpShare {
-                    account: record.place.name().parse().map_err(|_| BackupError::Form)?,
-                    epoch: record.place.epoch(),
-                    threshold: usize::from(share.threshold.0),
-                    others: share.holders.into_iter().filter(|other| *other != party).collect(),
-                })
-            })
-            .collect::<Result<_, BackupError>>()?;
+        let shares = confined(party, shares(&records)?);
         Ok(Self { party, made_at, records, shares })
     }
 
@@ -271,13 +264,53 @@ impl OpenedBackup {
     }
 }
 
-fn shares(records: &[PlainRecord]) -> Result<Vec<(&PlainRecord, ShareRecord)>, BackupError> {
-    records
-        .iter()
-        .filter(|record| record.is_share())
-        .map(|record| {
-            let share = rmp_serde::from_slice(&record.content).map_err(|_| BackupError::Form)?;
-            Ok((record, share))
+/// A share of a backup, with its place.
+struct HeldShare {
+    account: AccountId,
+    epoch: Epoch,
+    is_active: bool,
+    share: ShareRecord,
+}
+
+fn shares(records: &[PlainRecord]) -> Result<Vec<HeldShare>, BackupError> {
+    let mut shares = Vec::new();
+    for record in records.iter().filter(|record| record.is_a(Kind::Share)) {
+        shares.push(held(record, true, read(record)?)?);
+    }
+    for record in records.iter().filter(|record| record.is_a(Kind::Prepared)) {
+        for share in read::<EpochRecord>(record)?.shares() {
+            shares.push(held(record, false, share.clone())?);
+        }
+    }
+    Ok(shares)
+}
+
+fn read<T: DeserializeOwned>(record: &PlainRecord) -> Result<T, BackupError> {
+    rmp_serde::from_slice(&record.content).map_err(|_| BackupError::Form)
+}
+
+fn held(
+    record: &PlainRecord,
+    is_active: bool,
+    share: ShareRecord,
+) -> Result<HeldShare, BackupError> {
+    let account = record.place.name().parse().map_err(|_| BackupError::Form)?;
+    Ok(HeldShare { account, epoch: record.place.epoch(), is_active, share })
+}
+
+/// What a restored party may not use until its peers have spoken: the active share of each account,
+/// or those that wait where there is none.
+fn confined(party: PartyId, shares: Vec<HeldShare>) -> Vec<BackedUpShare> {
+    let active: BTreeSet<_> =
+        shares.iter().filter(|held| held.is_active).map(|held| held.account).collect();
+    shares
+        .into_iter()
+        .filter(|held| held.is_active || !active.contains(&held.account))
+        .map(|HeldShare { account, epoch, share, .. }| BackedUpShare {
+            account,
+            epoch,
+            threshold: usize::from(share.threshold.0),
+            others: share.holders.into_iter().filter(|other| *other != party).collect(),
         })
         .collect()
 }

@@ -338,7 +338,10 @@ impl Carrier {
             | ToParty::Inquiry(_)
             | ToParty::Testimony(_)
             | ToParty::Ban(_)
-            | ToParty::SessionRequested { .. } => Err(LinkError::Handshake),
+            | ToParty::SessionRequested { .. }
+            | ToParty::Activate { .. }
+            | ToParty::Attest { .. }
+            | ToParty::Discard(_) => Err(LinkError::Handshake),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::audit::notes;
 use crate::bans;
+use crate::policy::FIRST_EPOCH;
 use crate::quarantine::{Heard, Quarantine, Restoration};
 use crate::vault::{Kind, ShareRecord, Vault, VaultError};
 use mpc_wire::limits::MAX_INQUIRY;
@@ -41,10 +42,19 @@ pub(crate) async fn testify(
     }
     let mut floors = BTreeMap::new();
     for account in &inquiry.accounts {
-        let Some(floor) = vault.floor(*account).await? else { continue };
         // What is testified is what is held: the floor is that of the newest share here.
-        let newest = vault.share(*account, floor).await?;
-        if newest.is_some_and(|share| share.holders.contains(&inquiry.by)) {
+        let (floor, is_held) = match vault.floor(*account).await? {
+            Some(floor) => {
+                let newest = vault.share(*account, floor).await?;
+                (floor, newest.is_some_and(|share| share.holders.contains(&inquiry.by)))
+            }
+            // No epoch is active here, so none can be elsewhere but the one that is prepared.
+            None => {
+                let waiting = vault.epoch(*account, FIRST_EPOCH).await?;
+                (FIRST_EPOCH, waiting.shares().any(|share| share.holders.contains(&inquiry.by)))
+            }
+        };
+        if is_held {
             floors.insert(*account, floor);
         }
     }
@@ -131,7 +141,12 @@ pub(crate) async fn keep_ban(vault: &Vault, ban: &SignedBan) -> Result<(), Vault
 /// Everybody with whom this party holds shares of an account.
 pub(crate) async fn fellow_holders(vault: &Vault) -> Result<BTreeSet<PartyId>, VaultError> {
     let shares = vault.list_records::<ShareRecord>(Kind::Share).await?;
-    Ok(shares.into_iter().flat_map(|(_, share)| share.holders).collect())
+    let mut fellows: BTreeSet<_> =
+        shares.into_iter().flat_map(|(_, share)| share.holders).collect();
+    for (_, waiting) in vault.epochs().await? {
+        fellows.extend(waiting.shares().flat_map(|share| &share.holders));
+    }
+    Ok(fellows)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod asking;
 mod batch;
 mod delivering;
+mod epochs;
 mod hearing;
 mod peers;
 mod requesting;
@@ -89,6 +90,7 @@ pub(crate) struct PendingActor {
     /// With whom the party holds shares of accounts, as of `fellows_known`.
     fellows: BTreeSet<PartyId>,
     fellows_known: Option<Instant>,
+    epochs: epochs::Epochs,
     machine: Pending,
     /// Round messages that are on their way.
     delivery: Delivery,
@@ -127,6 +129,7 @@ impl PendingActor {
             attended: BTreeSet::new(),
             fellows: BTreeSet::new(),
             fellows_known: None,
+            epochs: epochs::Epochs::default(),
             desk: Desk::default(),
             banned: BTreeSet::new(),
             peer_keys: PeerKeys::default(),
@@ -354,7 +357,8 @@ impl PendingActor {
             }
             AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
-            | AttemptOutcome::Signed(_) => {
+            | AttemptOutcome::Signed(_)
+            | AttemptOutcome::Proven { .. } => {
                 tracing::info!(%party, %session, %attempt, "attempt completed");
             }
         }
@@ -376,8 +380,11 @@ impl Actor for PendingActor {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(TICK, |actor, ctx| actor.apply(Event::Tick, ctx));
         ctx.run_interval(delivering::PULSE, |actor, _| actor.dispatch_due());
-        ctx.run_interval(delivering::REMINDER, Self::remind);
-        ctx.run_interval(peers::INQUIRY_PAUSE, |actor, _| actor.inquire());
+        ctx.run_interval(delivering::REMINDER, Self::say_again);
+        ctx.run_interval(peers::INQUIRY_PAUSE, |actor, ctx| {
+            actor.inquire();
+            actor.remind(ctx);
+        });
         let vault = self.vault.clone();
         let restore = async move {
             let own = OwnRecords {
@@ -418,10 +425,11 @@ impl Handler<LinkUp> for PendingActor {
     fn handle(&mut self, LinkUp(link): LinkUp, ctx: &mut Self::Context) {
         self.link = Some(link);
         self.auditor.reconnected();
-        self.remind(ctx);
+        self.say_again(ctx);
         let due = self.delivery.connected(self.now());
         self.dispatch(due);
         self.speak_to_peers(ctx);
+        self.remind(ctx);
     }
 }
 

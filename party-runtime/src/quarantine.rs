@@ -201,6 +201,12 @@ impl Restoration {
         }
     }
 
+    /// Whether the account waits for words, or is one of which a holder knows a newer epoch.
+    fn confines(&self, account: AccountId) -> bool {
+        self.mode == RestoreMode::Quarantined
+            && matches!(self.accounts.get(&account), Some(Case::Confined(_)))
+    }
+
     /// How many accounts wait for words.
     fn unheard(&self) -> usize {
         let is_unheard =
@@ -251,6 +257,16 @@ impl Quarantine {
     /// Whether the party's word would change anything.
     pub(crate) fn awaits(&self, party: PartyId) -> bool {
         self.lock().as_ref().is_some_and(|restoration| restoration.concerns(party))
+    }
+
+    /// Whether the account waits for the peers' word.
+    pub(crate) fn confines(&self, account: AccountId) -> bool {
+        self.lock().as_ref().is_some_and(|restoration| restoration.confines(account))
+    }
+
+    /// Whether the party was restored from a backup, and may have said what it does not know of.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.lock().is_some()
     }
 
     pub(crate) fn judge(

@@ -10,8 +10,8 @@ use mpc_engine::{Engine, EngineFailure, Job, Product, RunContext, Step, Task, en
 use mpc_pending::Launch;
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, FailureKind, Intent, IntentKind, PartyId,
-    Payload, RoundEnvelope, RoundHeader, Seq, SessionId, ToCoordinator,
+    Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, EpochKey, EpochPlan, FailureKind, Intent,
+    IntentKind, PartyId, Payload, RoundEnvelope, RoundHeader, Seq, SessionId, ToCoordinator,
 };
 use std::collections::BTreeSet;
 
@@ -324,10 +324,17 @@ async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task
                 let detail = "the share is older than the account's epoch";
                 return Err(failure(FailureKind::Storage, detail.into()));
             }
-            let share =
-                vault.share(*account, *epoch).await.map_err(storage)?.ok_or_else(|| {
-                    failure(FailureKind::Storage, "no share of the account".into())
-                })?;
+            let share = match payload {
+                Payload::Canary { plan } => {
+                    vault
+                        .share_of(EpochPlan { account: *account, epoch: *epoch, plan: *plan })
+                        .await
+                }
+                Payload::Digest(_) | Payload::Bytes { .. } => vault.share(*account, *epoch).await,
+            };
+            let share = share
+                .map_err(storage)?
+                .ok_or_else(|| failure(FailureKind::Storage, "no share of the account".into()))?;
             let aux_id = plan
                 .aux_id
                 .ok_or_else(|| failure(FailureKind::Storage, "the plan names no aux set".into()))?;
@@ -337,7 +344,7 @@ async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task
                 })?;
             // For a canary the account's key is the one of this party's own records.
             let key = match payload {
-                Payload::Canary => &share.public_key,
+                Payload::Canary { .. } => &share.public_key,
                 Payload::Digest(_) | Payload::Bytes { .. } => public_key,
             };
             Ok(Task::Sign {
@@ -365,21 +372,33 @@ async fn store(
             Product::Keygen { share, public_key, public_shares },
             IntentKind::Keygen { account, scheme, threshold },
         ) => {
+            let EpochKey { shares, .. } = EpochKey::new(public_key.clone(), &public_shares);
             let record = ShareRecord {
                 session: plan.session,
+                plan: plan.hash(),
                 scheme: *scheme,
                 threshold: *threshold,
                 holders: plan.quorum,
                 public_key: public_key.clone(),
+                public_shares: shares,
                 share,
             };
-            vault.store_share(*account, FIRST_EPOCH, &record).await?;
-            Ok(AttemptOutcome::Keygen { public_key, epoch: FIRST_EPOCH, public_shares })
+            let (account, epoch) = (*account, FIRST_EPOCH);
+            let stored = vault.prepare_share(account, epoch, &record).await?;
+            Ok(AttemptOutcome::Keygen { public_key, epoch, public_shares, stored })
         }
         (Product::Aux { aux_id, secret }, kind) => {
             let record = AuxRecord { scheme: kind.scheme(), parties: plan.quorum, secret };
             vault.store_aux(aux_id, &record).await?;
             Ok(AttemptOutcome::Aux { aux_id })
+        }
+        (
+            Product::Signature(signature),
+            IntentKind::Sign { account, epoch, payload: Payload::Canary { plan }, .. },
+        ) => {
+            let of = EpochPlan { account: *account, epoch: *epoch, plan: *plan };
+            let proven = vault.prove_share(of).await?;
+            Ok(AttemptOutcome::Proven { signature, proven })
         }
         (Product::Signature(signature), _) => Ok(AttemptOutcome::Signed(signature)),
         (Product::Keygen { .. }, _) => Ok(AttemptOutcome::Failed(failure(

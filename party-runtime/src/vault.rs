@@ -182,7 +182,8 @@ impl Vault {
         self.shared.party()
     }
 
-    /// Stores a share, in place of one of the same account and epoch.
+    /// Stores an active share, in place of one of the same account and epoch. A share that a session
+    /// made comes by [`Vault::prepare_share`] and [`Vault::activate_share`] instead.
     ///
     /// # Errors
     /// [`VaultError`] if it cannot be stored.
@@ -202,7 +203,7 @@ impl Vault {
         transaction.commit().await
     }
 
-    /// Reads a share.
+    /// Reads an active share.
     ///
     /// # Errors
     /// [`VaultError`] if it cannot be read.

@@ -9,7 +9,10 @@
 
 use age::secrecy::ExposeSecret;
 use mpc_engine::SecretBytes;
-use mpc_wire::{AccountId, AuxId, Epoch, PublicKey, Scheme, SessionId, Threshold, UnixMillis};
+use mpc_wire::{
+    AccountId, AuxId, Epoch, PlanHash, PublicKey, Scheme, SessionId, SharesHash, Threshold,
+    UnixMillis,
+};
 use party_runtime::backup::{self, BackupError, Identities, OpenedBackup, Recipients};
 use party_runtime::quarantine::{Restoration, RestoreMode};
 use party_runtime::vault::{AuxRecord, Kind, ShareRecord};
@@ -45,6 +48,8 @@ impl World {
         let (account, aux) = (AccountId::generate(), AuxId::new([7; 32]));
         let share = ShareRecord {
             session: SessionId::generate(),
+            plan: PlanHash::new([0x91; 32]),
+            public_shares: SharesHash::new([0x92; 32]),
             scheme: Scheme::EcdsaCggmp24,
             threshold: Threshold(2),
             holders: BTreeSet::from([vault.party()]),

@@ -5,8 +5,8 @@ use crate::policy::{PolicyDecision, Verdict};
 use mpc_pending::Launch;
 use mpc_wire::audit::{Head, Note};
 use mpc_wire::{
-    AccountId, Attempt, AttemptOutcome, AuxId, DeclineReason, Epoch, Intent, KeyNumber, Objection,
-    PartyId, SessionId, SignedHead, SignedJoin, UnixMillis,
+    AccountId, Attempt, AttemptOutcome, AuxId, DeclineReason, Epoch, EpochPlan, EpochStatement,
+    Intent, KeyNumber, Objection, PartyId, SessionId, SignedHead, SignedJoin, UnixMillis,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -132,6 +132,7 @@ pub(super) fn reported(session: SessionId, attempt: Attempt, outcome: &AttemptOu
         AttemptOutcome::Keygen { .. } => "key_generated",
         AttemptOutcome::Aux { .. } => "aux_generated",
         AttemptOutcome::Signed(_) => "signed",
+        AttemptOutcome::Proven { .. } => "proven",
         AttemptOutcome::Failed(failure) => {
             if let Value::Object(fields) = &mut detail {
                 fields.insert("kind".into(), json!(failure.kind.name()));
@@ -148,6 +149,38 @@ pub(super) fn reported(session: SessionId, attempt: Attempt, outcome: &AttemptOu
 pub(crate) fn share_stored(account: AccountId, epoch: Epoch, session: SessionId) -> Note {
     let detail = json!({ "epoch": epoch, "session": session }).to_string();
     Note { detail, ..note("share_stored", PARTY, account) }
+}
+
+fn of_epoch(event: &'static str, actor: impl Display, of: EpochPlan) -> Note {
+    let detail = json!({ "epoch": of.epoch, "plan": of.plan }).to_string();
+    Note { detail, ..note(event, actor, of.account) }
+}
+
+/// A share was stored, and waits for its activation.
+pub(crate) fn share_prepared(of: EpochPlan, session: SessionId) -> Note {
+    let detail = json!({ "epoch": of.epoch, "plan": of.plan, "session": session }).to_string();
+    Note { detail, ..note("share_prepared", PARTY, of.account) }
+}
+
+/// A share that waits has signed a canary.
+pub(crate) fn share_proven(of: EpochPlan) -> Note {
+    of_epoch("share_proven", PARTY, of)
+}
+
+/// The party will never store a share of this attempt.
+pub(crate) fn share_refused(of: EpochPlan) -> Note {
+    of_epoch("share_refused", PARTY, of)
+}
+
+/// A share that waited was erased, since a holder has refused its own.
+pub(crate) fn share_discarded(refused: &EpochStatement) -> Note {
+    of_epoch("share_discarded", format!("party:{}", refused.by), refused.of)
+}
+
+/// A share that waited is active now. `older` is the epoch that it replaces.
+pub(crate) fn share_activated(of: EpochPlan, older: Option<Epoch>) -> Note {
+    let detail = json!({ "epoch": of.epoch, "plan": of.plan, "erased": older }).to_string();
+    Note { detail, ..note("share_activated", COORDINATOR, of.account) }
 }
 
 /// A part of an aux set was stored.

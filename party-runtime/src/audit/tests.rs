@@ -11,7 +11,7 @@ use mpc_wire::limits::MAX_AUDIT_TEXT;
 use mpc_wire::{
     AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DeclineReason,
     EntryHash, FailureKind, Identity, Intent, IntentKind, Nonce, Objection, PartySignature,
-    PlanHash, PublicKey, RequestId, Scheme, SignedJoin, Threshold, UnixMillis,
+    PlanHash, PublicKey, RequestId, Scheme, SharesHash, SignedJoin, Threshold, UnixMillis,
 };
 use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,6 +123,8 @@ async fn an_entry_and_what_it_is_about_are_one_commit() {
     drop(dropped);
     let share = ShareRecord {
         session,
+        plan: PlanHash::new([0x91; 32]),
+        public_shares: SharesHash::new([0x92; 32]),
         scheme: Scheme::EcdsaCggmp24,
         threshold: Threshold(2),
         holders: BTreeSet::from([vault.party()]),

@@ -2,7 +2,9 @@ use super::*;
 use crate::KeySource;
 use crate::quarantine::{BackedUpShare, RestoreMode};
 use mpc_engine::SecretBytes;
-use mpc_wire::{Identity, PublicKey, Scheme, SessionId, Threshold, UnixMillis};
+use mpc_wire::{
+    Identity, PlanHash, PublicKey, Scheme, SessionId, SharesHash, Threshold, UnixMillis,
+};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -14,6 +16,8 @@ async fn vault(folder: &TempDir, name: &str) -> Vault {
 fn share(holders: BTreeSet<PartyId>) -> ShareRecord {
     ShareRecord {
         session: SessionId::generate(),
+        plan: PlanHash::new([0x91; 32]),
+        public_shares: SharesHash::new([0x92; 32]),
         scheme: Scheme::EcdsaCggmp24,
         threshold: Threshold(2),
         holders,

@@ -55,7 +55,7 @@ impl PendingActor {
     }
 
     /// Says again whatever the coordinator may not have heard, and where the runners stand.
-    pub(super) fn remind(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn say_again(&mut self, ctx: &mut Context<Self>) {
         if self.link.is_none() {
             return;
         }

@@ -60,6 +60,9 @@ impl Handler<FromCoordinator> for PendingActor {
             ToParty::Error { code, detail } => {
                 tracing::warn!(?code, detail, "the gateway reports an error");
             }
+            ToParty::Activate { of, statements } => self.activate(of, statements, ctx),
+            ToParty::Attest { plan } => self.attest(plan, ctx),
+            ToParty::Discard(refused) => self.discard(refused, ctx),
             ToParty::Challenge(_) | ToParty::Welcome { .. } => {
                 tracing::warn!("refused a handshake message on an open connection");
             }

@@ -97,7 +97,7 @@ impl SessionKind {
     /// The kind of an intent.
     pub(crate) const fn of(intent: &Intent) -> Self {
         match &intent.kind {
-            IntentKind::Sign { payload: Payload::Canary, .. } => Self::Canary,
+            IntentKind::Sign { payload: Payload::Canary { .. }, .. } => Self::Canary,
             IntentKind::Sign { payload: Payload::Digest(_) | Payload::Bytes { .. }, .. } => {
                 Self::Sign
             }

@@ -134,7 +134,7 @@ fn view(intent: &Intent, shown: Shown) -> Option<OpenApproval> {
 
 fn payload_view(payload: &Payload, shown: Shown) -> PayloadView {
     let (bytes, hash) = match payload {
-        Payload::Digest(_) | Payload::Canary => return PayloadView::Digest,
+        Payload::Digest(_) | Payload::Canary { .. } => return PayloadView::Digest,
         Payload::Bytes { bytes, hash } => (bytes, *hash),
     };
     let most = match shown {

@@ -229,7 +229,7 @@ impl PayloadKind {
         match payload {
             Payload::Digest(_) => Some(Self::Digest),
             Payload::Bytes { .. } => Some(Self::Bytes),
-            Payload::Canary => None,
+            Payload::Canary { .. } => None,
         }
     }
 }

@@ -4,10 +4,11 @@ use super::decision::{PolicyDecision, SessionKind, Verdict};
 use super::ledger::{Admission, Ledger};
 use super::rules::{Consent, Refusal};
 use super::{LivePolicy, Policy};
+use crate::epochs::{EpochFault, EpochRecord};
 use crate::quarantine::Quarantine;
 use crate::vault::{ShareRecord, Vault, VaultError};
 use mpc_wire::{
-    AccountId, AttemptPlan, DeclineReason, Epoch, Intent, IntentKind, PartyId, SessionId,
+    AccountId, AttemptPlan, DeclineReason, Epoch, Intent, IntentKind, PartyId, Payload, SessionId,
     SigningRequest, UnixMillis,
 };
 use std::collections::BTreeSet;
@@ -155,19 +156,48 @@ impl Gate {
         match &intent.kind {
             IntentKind::Keygen { account, .. } => self.keygen(intent.session, *account).await,
             IntentKind::Aux { .. } => Ok(Ok(())),
-            IntentKind::Sign { account, epoch, .. } => {
+            IntentKind::Sign { account, epoch, payload, .. } => {
                 if self.vault.floor(*account).await?.is_some_and(|floor| *epoch < floor) {
                     return Ok(Err(DeclineReason::StaleEpoch));
                 }
-                Ok(match self.vault.share(*account, *epoch).await? {
-                    Some(share) => judge_sign(intent, &share),
-                    None => Err(DeclineReason::NoShare),
-                })
+                let share = self.share(*account, *epoch, payload).await?;
+                Ok(share.and_then(|share| judge_sign(intent, &share)))
             }
             IntentKind::Refresh { .. }
             | IntentKind::Reshare { .. }
             | IntentKind::Replace { .. } => Ok(Err(DeclineReason::Unsupported)),
         }
+    }
+
+    /// The share that signs a payload: the active one, or for a canary the one that its plan made,
+    /// which may still wait for its activation.
+    async fn share(
+        &self,
+        account: AccountId,
+        epoch: Epoch,
+        payload: &Payload,
+    ) -> Result<Result<ShareRecord, DeclineReason>, VaultError> {
+        let active = self.vault.share(account, epoch).await?;
+        let waiting = match active {
+            Some(_) => EpochRecord::default(),
+            None => self.vault.epoch(account, epoch).await?,
+        };
+        Ok(match (payload, active) {
+            (Payload::Canary { plan }, Some(active)) if active.plan == *plan => Ok(active),
+            (Payload::Canary { plan }, None) => match waiting.may_prove(*plan) {
+                Ok(()) => waiting.share(*plan).cloned().ok_or(DeclineReason::NoShare),
+                // It would not say that this one has proven itself.
+                Err(EpochFault::OtherProven) => Err(DeclineReason::IntentMismatch),
+                Err(_) => Err(DeclineReason::NoShare),
+            },
+            (Payload::Canary { .. }, Some(_)) => Err(DeclineReason::NoShare),
+            (Payload::Digest(_) | Payload::Bytes { .. }, Some(active)) => Ok(active),
+            (Payload::Digest(_) | Payload::Bytes { .. }, None) => {
+                let is_waiting = waiting.shares().next().is_some();
+                let reason = DeclineReason::NotActive;
+                Err(if is_waiting { reason } else { DeclineReason::NoShare })
+            }
+        })
     }
 
     /// A new account must be new, except to the session that is making it.
@@ -176,9 +206,16 @@ impl Gate {
         session: SessionId,
         account: AccountId,
     ) -> Result<Result<(), DeclineReason>, VaultError> {
-        Ok(match self.vault.share(account, FIRST_EPOCH).await? {
-            Some(share) if share.session != session => Err(DeclineReason::AccountExists),
-            Some(_) | None => Ok(()),
+        if self.vault.share(account, FIRST_EPOCH).await?.is_some() {
+            return Ok(Err(DeclineReason::AccountExists));
+        }
+        let waiting = self.vault.epoch(account, FIRST_EPOCH).await?;
+        Ok(if waiting.shares().any(|share| share.session != session) {
+            Err(DeclineReason::AccountExists)
+        } else if waiting.has_room() {
+            Ok(())
+        } else {
+            Err(DeclineReason::Overloaded)
         })
     }
 }

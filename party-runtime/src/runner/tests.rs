@@ -2,7 +2,8 @@ use super::*;
 use crate::vault::KeySource;
 use mpc_engine::SecretBytes;
 use mpc_wire::{
-    AccountId, AuxId, DerivationPath, Epoch, PublicKey, RequestId, Scheme, Threshold, UnixMillis,
+    AccountId, AuxId, DerivationPath, Epoch, PlanHash, PublicKey, RequestId, Scheme, SharesHash,
+    Threshold, UnixMillis,
 };
 
 /// A share may be given up between the judgement of an intent, or the start of an attempt, and the
@@ -20,6 +21,8 @@ async fn a_share_below_the_accounts_floor_is_not_used() {
     let secret = || SecretBytes::new(vec![7; 32]);
     let record = ShareRecord {
         session: plan.session,
+        plan: PlanHash::new([0x91; 32]),
+        public_shares: SharesHash::new([0x92; 32]),
         scheme,
         threshold,
         holders: intent.eligible.clone(),

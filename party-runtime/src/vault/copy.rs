@@ -45,9 +45,9 @@ impl PlainRecord {
 }
 
 impl PlainRecord {
-    /// Whether it is a share of an account's key.
-    pub(crate) fn is_share(&self) -> bool {
-        self.place.kind() == Kind::Share.name()
+    /// Whether it is of this kind.
+    pub(crate) fn is_a(&self, kind: Kind) -> bool {
+        self.place.kind() == kind.name()
     }
 }
 

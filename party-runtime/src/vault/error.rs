@@ -2,6 +2,7 @@
 
 use super::kek::KeyId;
 use super::records::Place;
+use crate::epochs::EpochFault;
 use mpc_wire::{AccountId, Epoch};
 use sea_orm::DbErr;
 use std::path::PathBuf;
@@ -197,6 +198,9 @@ pub enum VaultError {
         /// The share's epoch.
         epoch: Epoch,
     },
+    /// Something is not done with the shares of an epoch.
+    #[error("account's epoch: {0}")]
+    Epoch(#[from] EpochFault),
     /// A value that cannot be stored.
     #[error("cannot encode the {0} to store it")]
     Encode(Place),

@@ -1,7 +1,9 @@
 //! What the vault keeps.
 
 use mpc_engine::SecretBytes;
-use mpc_wire::{Epoch, PartyId, PublicKey, Scheme, SessionId, Threshold};
+use mpc_wire::{
+    Epoch, EpochKey, PartyId, PlanHash, PublicKey, Scheme, SessionId, SharesHash, Threshold,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +13,7 @@ use std::fmt;
 pub enum Kind {
     /// The party's Ed25519 seed.
     Identity,
-    /// A share of an account's key, named by account.
+    /// An active share of an account's key, named by account.
     Share,
     /// A party's part of an aux set, named by aux id.
     Aux,
@@ -25,6 +27,9 @@ pub enum Kind {
     PeerKey,
     /// That the vault was made from a backup, and what its peers have said about it since.
     Restoration,
+    /// Shares of an epoch that is not active yet, and what the party has said about its attempts;
+    /// named by account.
+    Prepared,
 }
 
 /// What it means that a record is not the one that the manifest lists.
@@ -38,7 +43,7 @@ pub(super) enum Protection {
 
 impl Kind {
     /// Every kind.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Identity,
         Self::Share,
         Self::Aux,
@@ -47,6 +52,7 @@ impl Kind {
         Self::Floor,
         Self::PeerKey,
         Self::Restoration,
+        Self::Prepared,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -59,6 +65,7 @@ impl Kind {
             Self::Floor => "floor",
             Self::PeerKey => "peer-key",
             Self::Restoration => "restoration",
+            Self::Prepared => "prepared",
         }
     }
 
@@ -66,9 +73,13 @@ impl Kind {
     /// must never go on with an attempt; an earlier restoration belongs to one vault.
     pub(super) const fn is_backed_up(self) -> bool {
         match self {
-            Self::Identity | Self::Share | Self::Aux | Self::Ban | Self::Floor | Self::PeerKey => {
-                true
-            }
+            Self::Identity
+            | Self::Share
+            | Self::Aux
+            | Self::Ban
+            | Self::Floor
+            | Self::PeerKey
+            | Self::Prepared => true,
             Self::Session | Self::Restoration => false,
         }
     }
@@ -78,7 +89,7 @@ impl Kind {
             Self::Identity | Self::Ban | Self::Floor | Self::PeerKey | Self::Restoration => {
                 Protection::Vital
             }
-            Self::Share | Self::Aux | Self::Session => Protection::Durable,
+            Self::Share | Self::Aux | Self::Session | Self::Prepared => Protection::Durable,
         }
     }
 
@@ -147,6 +158,8 @@ impl fmt::Debug for Place {
 pub struct ShareRecord {
     /// The session that made it.
     pub session: SessionId,
+    /// The hash of the plan of the attempt that made it.
+    pub plan: PlanHash,
     /// The account's scheme.
     pub scheme: Scheme,
     /// How many sign together.
@@ -155,9 +168,18 @@ pub struct ShareRecord {
     pub holders: BTreeSet<PartyId>,
     /// The account's public key.
     pub public_key: PublicKey,
+    /// The hash of all holders' public shares.
+    pub public_shares: SharesHash,
     /// The share, in its engine's own form.
     #[serde(with = "secret_bytes")]
     pub share: SecretBytes,
+}
+
+impl ShareRecord {
+    /// What everybody may know of it.
+    pub fn key(&self) -> EpochKey {
+        EpochKey { public_key: self.public_key.clone(), shares: self.public_shares }
+    }
 }
 
 /// A party's part of an aux set.

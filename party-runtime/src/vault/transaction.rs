@@ -167,7 +167,7 @@ impl VaultTransaction {
     }
 
     /// Ends the transaction without a trace.
-    pub(super) async fn give_up(self) -> Result<(), VaultError> {
+    pub(crate) async fn give_up(self) -> Result<(), VaultError> {
         Ok(self.db.rollback().await?)
     }
 

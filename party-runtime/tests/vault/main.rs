@@ -19,8 +19,8 @@ use mpc_engine::SecretBytes;
 use mpc_pending::Record;
 use mpc_pending::record::{StoredConsent, StoredProgress};
 use mpc_wire::{
-    AccountId, Attempt, AuxId, Epoch, Intent, IntentKind, PublicKey, RequestId, Scheme, SessionId,
-    Threshold, UnixMillis,
+    AccountId, Attempt, AuxId, Epoch, Intent, IntentKind, PlanHash, PublicKey, RequestId, Scheme,
+    SessionId, SharesHash, Threshold, UnixMillis,
 };
 use party_runtime::vault::{AuxRecord, Kind, ShareRecord};
 use party_runtime::{KeySource, Vault, VaultError};
@@ -74,6 +74,8 @@ fn key(digit: char) -> KeySource {
 fn share(vault: &Vault) -> ShareRecord {
     ShareRecord {
         session: SessionId::generate(),
+        plan: PlanHash::new([0x91; 32]),
+        public_shares: SharesHash::new([0x92; 32]),
         scheme: Scheme::EcdsaCggmp24,
         threshold: Threshold(2),
         holders: BTreeSet::from([vault.party()]),

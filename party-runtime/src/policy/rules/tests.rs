@@ -4,8 +4,8 @@ use ed25519_dalek::Signer as _;
 use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use mpc_wire::{
-    AccountId, Authorization, DerivationPath, Epoch, HashFunction, Payload, PublicKey, RequestId,
-    Scheme, SessionId, Threshold,
+    AccountId, Authorization, DerivationPath, Epoch, HashFunction, Payload, PlanHash, PublicKey,
+    RequestId, Scheme, SessionId, Threshold,
 };
 use std::collections::BTreeSet;
 
@@ -320,7 +320,7 @@ fn canaries_and_generations_are_not_asked_for() {
         "payloads = []\n[accounts]\nallow = []\n[approval]\ndefault = \"always\"\n\
          [[hours]]\ndays = []",
     );
-    let canary = unsigned(Payload::Canary);
+    let canary = unsigned(Payload::Canary { plan: PlanHash::new([9; 32]) });
     let keygen = Intent {
         kind: IntentKind::Keygen {
             account: AccountId::generate(),
