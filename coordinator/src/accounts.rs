@@ -1,5 +1,6 @@
 //! Creates accounts, and keeps each in the care of one task until it is active or has failed.
 
+use crate::activation::Activation;
 use crate::audit::Asker;
 use crate::clock::Clock;
 use crate::config::Limits;
@@ -92,6 +93,7 @@ impl Accounts {
         pool: Addr<Pool>,
         roster: Roster,
         clock: Clock,
+        activation: Activation,
         limits: &Limits,
     ) -> Self {
         let canary_deadline = limits.canary_deadline;
@@ -103,6 +105,7 @@ impl Accounts {
                 pool,
                 roster,
                 clock,
+                activation,
                 canary_deadline,
                 retry_pause,
             },

@@ -116,6 +116,9 @@ pub(crate) fn session_ended(record: &Record, end: &SessionEnd) -> Note {
         SessionEnd::Completed(SessionProduct::Signature { signers, .. }) => {
             add(&mut detail, "signers", Some(short(signers)));
         }
+        SessionEnd::Completed(SessionProduct::Canary { proven, .. }) => {
+            add(&mut detail, "signers", Some(short(&proven.keys().copied().collect())));
+        }
         SessionEnd::Completed(SessionProduct::Key { .. }) => {}
         SessionEnd::Completed(SessionProduct::Aux { aux_id }) => {
             add(&mut detail, "aux", Some(aux_id));
@@ -171,7 +174,7 @@ pub(crate) fn key_generated(account: AccountId, end: &SessionEnd) -> Note {
     }
 }
 
-/// An account's canaries were signed by quorums that together include every holder.
+/// Every holder has stored its share and proven it, and those that can be reached have taken it up.
 pub(crate) fn account_activated(account: AccountId) -> Note {
     note("account_activated", &Asker::Coordinator, account)
 }

@@ -1,6 +1,7 @@
 //! Puts the coordinator together, and takes it apart.
 
 use crate::accounts::{Accounts, ResumeAccounts, StopAccounts};
+use crate::activation::Activation;
 use crate::audit::audit_keeper;
 use crate::clock::Clock;
 use crate::config::CoordinatorConfig;
@@ -89,7 +90,15 @@ pub async fn start(
     };
     let supervisor = Supervisor::new(around, limits.max_running_sessions).start();
     let requests = Requests::new(store.clone(), supervisor.clone(), clock, limits);
-    let hub = hub.run(Hub::new(uplink, roster.clone(), post, store.clone(), requests));
+    let activation = Activation::new(store.clone(), roster.clone(), post.clone());
+    let hub = hub.run(Hub::new(
+        uplink,
+        roster.clone(),
+        post,
+        store.clone(),
+        requests,
+        activation.clone(),
+    ));
 
     // Sessions come back before pool and accounts look for them.
     let sessions = supervisor.send(Resume).await??;
@@ -100,6 +109,7 @@ pub async fn start(
         pool.clone(),
         roster.clone(),
         clock,
+        activation,
         limits,
     )
     .start();

@@ -3,8 +3,8 @@
 use mpc_engine::verify::{check_public_key, verify_signature};
 use mpc_session::{CheckedOutcome, Event};
 use mpc_wire::{
-    AttemptFailure, AttemptOutcome, FailureKind, Intent, IntentKind, PartyId, SessionId, Signature,
-    ToCoordinator,
+    AttemptFailure, AttemptOutcome, EpochKey, EpochPlan, EpochStatement, FailureKind, Intent,
+    IntentKind, PartyId, Payload, SessionId, Signature, ToCoordinator, Verdict,
 };
 use std::collections::BTreeSet;
 
@@ -39,7 +39,9 @@ pub(crate) fn session_of(message: &ToCoordinator) -> Option<SessionId> {
         | ToCoordinator::Inquiry(_)
         | ToCoordinator::Testimony(_)
         | ToCoordinator::Ban(_)
-        | ToCoordinator::RequestSession { .. } => None,
+        | ToCoordinator::RequestSession { .. }
+        | ToCoordinator::Activated { .. }
+        | ToCoordinator::Statement(_) => None,
     }
 }
 
@@ -88,34 +90,68 @@ pub(crate) fn decode(
         | ToCoordinator::Inquiry(_)
         | ToCoordinator::Testimony(_)
         | ToCoordinator::Ban(_)
-        | ToCoordinator::RequestSession { .. } => Err(Unfit::NotToASession),
+        | ToCoordinator::RequestSession { .. }
+        | ToCoordinator::Activated { .. }
+        | ToCoordinator::Statement(_) => Err(Unfit::NotToASession),
     }
 }
 
-/// Believes a key only if it is one of the scheme, and a signature only if it verifies.
+/// Believes a key only if it is one of the scheme, a signature only if it verifies, and a party's
+/// word on its share only if it is signed and about just that.
 fn check(intent: &Intent, from: PartyId, outcome: AttemptOutcome) -> CheckedOutcome {
-    let outcome = match outcome {
-        AttemptOutcome::Keygen { public_key, epoch, public_shares } => {
+    let fault = match &outcome {
+        AttemptOutcome::Keygen { public_key, epoch, public_shares, stored } => {
             let scheme = intent.kind.scheme();
             let are_keys = public_shares
                 .values()
-                .chain([&public_key])
+                .chain([public_key])
                 .all(|key| check_public_key(scheme, key).is_ok());
-            if are_keys && public_shares.keys().eq(&intent.eligible) {
-                AttemptOutcome::Keygen { public_key, epoch, public_shares }
+            let key = EpochKey::new(public_key.clone(), public_shares);
+            let is_said = intent.kind.account() == Some(stored.of.account)
+                && stored.of.epoch == *epoch
+                && stored.verdict == Verdict::Stored(key)
+                && is_signed(stored, from);
+            if !are_keys || !public_shares.keys().eq(&intent.eligible) {
+                Some("the reported keys are not one of the scheme for every party")
             } else {
-                AttemptOutcome::Failed(AttemptFailure {
-                    kind: FailureKind::ResultInvalid,
-                    guilty: BTreeSet::from([from]),
-                    detail: "the reported keys are not one of the scheme for every party".into(),
-                })
+                (!is_said).then_some("the reporter does not say that its share is stored")
             }
         }
-        outcome @ (AttemptOutcome::Aux { .. }
-        | AttemptOutcome::Signed(_)
-        | AttemptOutcome::Failed(_)) => outcome,
+        AttemptOutcome::Proven { proven, .. } => {
+            let is_said = is_proof(intent, proven) && is_signed(proven, from);
+            (!is_said).then_some("the reporter does not say that its share has proven itself")
+        }
+        AttemptOutcome::Aux { .. } | AttemptOutcome::Signed(_) | AttemptOutcome::Failed(_) => None,
+    };
+    let outcome = match fault {
+        None => outcome,
+        Some(fault) => AttemptOutcome::Failed(AttemptFailure {
+            kind: FailureKind::ResultInvalid,
+            guilty: BTreeSet::from([from]),
+            detail: fault.into(),
+        }),
     };
     CheckedOutcome::check(from, outcome, |signature| is_valid(intent, signature))
+}
+
+fn is_signed(statement: &EpochStatement, by: PartyId) -> bool {
+    statement.by == by && statement.verify().is_ok()
+}
+
+/// Whether it is the proof that the canary is for.
+fn is_proof(intent: &Intent, proven: &EpochStatement) -> bool {
+    match (&intent.kind, &proven.verdict) {
+        (
+            IntentKind::Sign {
+                account, epoch, public_key, payload: Payload::Canary { plan }, ..
+            },
+            Verdict::Proven(key),
+        ) => {
+            let of = EpochPlan { account: *account, epoch: *epoch, plan: *plan };
+            proven.of == of && key.public_key == *public_key
+        }
+        (_, Verdict::Stored(_) | Verdict::Refused | Verdict::Proven(_)) => false,
+    }
 }
 
 fn is_valid(intent: &Intent, signature: &Signature) -> bool {

@@ -1,10 +1,12 @@
 //! Where everything from the parties comes in, and is brought to its session.
 
 mod relaying;
+mod reminding;
 mod revocation;
 
 pub(crate) use revocation::{Revoke, RevokeError};
 
+use crate::activation::Activation;
 use crate::decode::session_of;
 use crate::post::Post;
 use crate::relay::Word;
@@ -38,6 +40,7 @@ pub(crate) struct Hub {
     post: Post,
     store: Store,
     requests: Requests,
+    activation: Activation,
     routes: BTreeMap<SessionId, Route>,
     lookups: usize,
     /// The sessions that parties have asked for and that are being opened.
@@ -59,6 +62,7 @@ impl Hub {
         post: Post,
         store: Store,
         requests: Requests,
+        activation: Activation,
     ) -> Self {
         Self {
             uplink: Some(uplink),
@@ -66,6 +70,7 @@ impl Hub {
             post,
             store,
             requests,
+            activation,
             routes: BTreeMap::new(),
             lookups: 0,
             requested: BTreeSet::new(),
@@ -87,6 +92,14 @@ impl Hub {
         }
         if let ToCoordinator::AuditHead(head) = *message {
             self.witness(from, head, ctx);
+            return;
+        }
+        if let ToCoordinator::Activated { of, result } = *message {
+            self.activation.answered(from, of, result);
+            return;
+        }
+        if let ToCoordinator::Statement(statement) = *message {
+            self.stated(from, statement, ctx);
             return;
         }
         let message = match Word::of(message) {

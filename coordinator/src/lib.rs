@@ -11,6 +11,7 @@
 //! `store` (what survives), `audit` (what is entered of it), `roster`, `post`, `clock`, `backoff`, `names`, `failure`.
 
 mod accounts;
+mod activation;
 mod api_key;
 mod audit;
 mod backoff;

@@ -2,8 +2,10 @@
 //!
 //! Everything on it starts from what is stored, so that it can begin anywhere: generating (the
 //! session's end changes the state), activating (canaries by quorums that together include every
-//! party, once an aux set covers them), active or failed.
+//! party, once an aux set covers them; then every party that can be reached takes the shares up),
+//! active or failed.
 
+use crate::activation::{Activation, Made, NotActivated, Proofs};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::names::AccountState;
@@ -11,14 +13,13 @@ use crate::opening::{EndWatch, OpenError, Opening, Stopping};
 use crate::pool::{Pool, WaitForAux};
 use crate::roster::Roster;
 use crate::store::account::{Account, Timings};
-use crate::store::session::StoredSession;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Find, Open, Supervisor};
 use actix::Addr;
-use mpc_session::{Millis, SessionEnd, SessionProduct};
+use mpc_session::Millis;
 use mpc_wire::{
-    AccountId, AuxId, DerivationPath, Intent, IntentKind, PartyId, Payload, PublicKey, RequestId,
-    SessionId,
+    AccountId, AuxId, DerivationPath, EpochStatement, Intent, IntentKind, PartyId, Payload,
+    RequestId, SessionId,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) struct LifeParts {
     pub(crate) pool: Addr<Pool>,
     pub(crate) roster: Roster,
     pub(crate) clock: Clock,
+    pub(crate) activation: Activation,
     pub(crate) canary_deadline: Duration,
     pub(crate) retry_pause: Duration,
 }
@@ -55,6 +57,17 @@ enum Obstacle {
     Incomplete,
     #[error("the canaries failed")]
     CanariesFailed,
+    #[error(transparent)]
+    NotActivated(NotActivated),
+}
+
+impl From<NotActivated> for Obstacle {
+    fn from(error: NotActivated) -> Self {
+        match error {
+            NotActivated::Stopping(stopping) => Self::Stopping(stopping),
+            refused @ NotActivated::Refused { .. } => Self::NotActivated(refused),
+        }
+    }
 }
 
 impl Life {
@@ -113,20 +126,22 @@ impl Life {
     }
 
     async fn activate(&self, account: Account) -> Result<AccountState, Obstacle> {
-        let LifeParts { pool, store, clock, .. } = &self.parts;
-        let public_key = account.public_key.clone().ok_or(Obstacle::Incomplete)?;
+        let LifeParts { pool, store, clock, activation, .. } = &self.parts;
+        let made = activation.made(&account).await?.ok_or(Obstacle::Incomplete)?;
         let began = clock.now();
         let wanted = WaitForAux { scheme: account.scheme, parties: account.holders.clone() };
         let aux_id = pool.send(wanted).await.map_err(|_| Stopping)??;
         let aux_ready = clock.now();
-        let mut proved = self.proved_before(&account).await?;
-        while !account.holders.is_subset(&proved) {
-            let newly = self.canaries(&account, &public_key, aux_id, &proved).await?;
-            if newly.is_subset(&proved) {
+        let mut proofs = self.proved_before(&account, &made).await?;
+        while !account.holders.iter().all(|holder| proofs.contains_key(holder)) {
+            let proved = proofs.keys().copied().collect();
+            let newly = self.canaries(&account, &made, aux_id, &proved).await?;
+            if newly.keys().all(|party| proved.contains(party)) {
                 return Err(Obstacle::CanariesFailed);
             }
-            proved.extend(newly);
+            proofs.extend(newly);
         }
+        activation.spread(&account, &made, &proofs).await?;
         let timings = Timings {
             aux_wait: Some(elapsed(began, aux_ready)),
             canary: Some(elapsed(aux_ready, clock.now())),
@@ -136,31 +151,36 @@ impl Life {
         Ok(AccountState::Active)
     }
 
-    /// The parties whose shares have signed a canary already; canaries that run are waited for.
-    async fn proved_before(&self, account: &Account) -> Result<BTreeSet<PartyId>, Obstacle> {
-        let mut proved = BTreeSet::new();
+    /// The proofs of the parties whose shares have signed a canary already; canaries that run are
+    /// waited for. A proof by a key that its party has replaced counts for nothing any more.
+    async fn proved_before(&self, account: &Account, made: &Made) -> Result<Proofs, Obstacle> {
+        let mut proofs = Proofs::new();
         for canary in self.parts.store.canaries(self.id).await? {
-            if !is_of_epoch(&canary, account) {
-                continue;
-            }
             if canary.record.end.is_some() {
-                proved.extend(signers(&canary));
+                proofs.extend(made.proofs(&canary));
             } else if let Some(mut end) = self.running(canary.id()).await? {
-                proved.extend(signers(&*end.ended().await?));
+                proofs.extend(made.proofs(&*end.ended().await?));
             }
         }
-        Ok(proved)
+        for holder in &account.holders {
+            let key = self.parts.store.party(*holder).await?.map(|party| party.key);
+            let is_current = |said: &EpochStatement| said.verify().ok() == key;
+            if proofs.get(holder).is_some_and(|said| !is_current(said)) {
+                proofs.remove(holder);
+            }
+        }
+        Ok(proofs)
     }
 
     /// Has quorums sign that together include every party that is not proved and can be reached;
-    /// waits until there is one. Says who signed.
+    /// waits until there is one. Says who has proven its share.
     async fn canaries(
         &self,
         account: &Account,
-        public_key: &PublicKey,
+        made: &Made,
         aux_id: AuxId,
         proved: &BTreeSet<PartyId>,
-    ) -> Result<BTreeSet<PartyId>, Obstacle> {
+    ) -> Result<Proofs, Obstacle> {
         let threshold = usize::from(account.threshold.0);
         let mut online = self.parts.roster.subscribe();
         let there: BTreeSet<PartyId> = online
@@ -175,15 +195,15 @@ impl Life {
             .collect();
         let mut running = Vec::new();
         for quorum in quorums(&there, proved, threshold) {
-            match self.open(account, public_key, aux_id, quorum).await {
+            match self.open(account, made, aux_id, quorum).await {
                 Ok(end) => running.push(end),
                 Err(OpenError::Stopping) => return Err(Stopping.into()),
                 Err(error) => tracing::info!(account = %self.id, %error, "no canary now"),
             }
         }
-        let mut newly = BTreeSet::new();
+        let mut newly = Proofs::new();
         for mut end in running {
-            newly.extend(signers(&*end.ended().await?));
+            newly.extend(made.proofs(&*end.ended().await?));
         }
         Ok(newly)
     }
@@ -191,7 +211,7 @@ impl Life {
     async fn open(
         &self,
         account: &Account,
-        public_key: &PublicKey,
+        made: &Made,
         aux_id: AuxId,
         quorum: BTreeSet<PartyId>,
     ) -> Result<EndWatch, OpenError> {
@@ -202,12 +222,12 @@ impl Life {
             expires_at: self.parts.clock.wall_after(self.parts.canary_deadline),
             kind: IntentKind::Sign {
                 account: account.id,
-                epoch: account.epoch,
+                epoch: made.of.epoch,
                 scheme: account.scheme,
                 threshold: account.threshold,
-                public_key: public_key.clone(),
+                public_key: made.key.public_key.clone(),
                 path: DerivationPath::default(),
-                payload: Payload::Canary,
+                payload: Payload::Canary { plan: made.of.plan },
                 authorization: None,
             },
         };
@@ -239,23 +259,6 @@ fn quorums(
             quorum
         })
         .collect()
-}
-
-fn signers(session: &StoredSession) -> BTreeSet<PartyId> {
-    match &session.record.end {
-        Some(SessionEnd::Completed(SessionProduct::Signature { signers, .. })) => signers.clone(),
-        Some(
-            SessionEnd::Completed(SessionProduct::Key { .. } | SessionProduct::Aux { .. })
-            | SessionEnd::Failed(_)
-            | SessionEnd::Cancelled
-            | SessionEnd::Expired { .. },
-        )
-        | None => BTreeSet::new(),
-    }
-}
-
-fn is_of_epoch(session: &StoredSession, account: &Account) -> bool {
-    matches!(&session.record.intent.kind, IntentKind::Sign { epoch, .. } if *epoch == account.epoch)
 }
 
 fn elapsed(from: Millis, to: Millis) -> u64 {

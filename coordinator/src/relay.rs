@@ -37,7 +37,9 @@ impl Word {
             | ToCoordinator::Ack(_)
             | ToCoordinator::Progress { .. }
             | ToCoordinator::Outcome { .. }
-            | ToCoordinator::RequestSession { .. }) => Err(Box::new(other)),
+            | ToCoordinator::RequestSession { .. }
+            | ToCoordinator::Activated { .. }
+            | ToCoordinator::Statement(_)) => Err(Box::new(other)),
         }
     }
 }

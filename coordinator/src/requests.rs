@@ -78,7 +78,7 @@ impl Requests {
             return Err(SessionRefusal::NotAllowed);
         };
         // Only the coordinator knows when an account has to be proved.
-        if *payload == Payload::Canary {
+        if matches!(payload, Payload::Canary { .. }) {
             return Err(SessionRefusal::NotAllowed);
         }
         let account = self

@@ -66,7 +66,8 @@ impl Session {
         Effect::Send { to, message }
     }
 
-    fn plan(&self, attempt: Attempt, quorum: BTreeSet<PartyId>) -> AttemptPlan {
+    /// The attempt's plan, if it has this quorum.
+    pub(crate) fn plan(&self, attempt: Attempt, quorum: BTreeSet<PartyId>) -> AttemptPlan {
         AttemptPlan {
             session: self.intent.session,
             intent_hash: self.intent.hash(),

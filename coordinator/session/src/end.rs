@@ -1,6 +1,8 @@
 //! How a session ended.
 
-use mpc_wire::{AuxId, DeclineReason, Epoch, FailureKind, PartyId, PublicKey, Signature};
+use mpc_wire::{
+    AuxId, DeclineReason, Epoch, EpochStatement, FailureKind, PartyId, PublicKey, Signature,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +47,8 @@ pub enum SessionProduct {
         epoch: Epoch,
         /// Every party's public share.
         public_shares: BTreeMap<PartyId, PublicKey>,
+        /// Every party's word that its share is stored.
+        stored: BTreeMap<PartyId, EpochStatement>,
     },
     /// An aux set; every party has stored its part.
     Aux {
@@ -57,6 +61,13 @@ pub enum SessionProduct {
         signature: Signature,
         /// Who made it.
         signers: BTreeSet<PartyId>,
+    },
+    /// A canary's signature that verified.
+    Canary {
+        /// The signature.
+        signature: Signature,
+        /// Who made it, each with its word that its share has proven itself.
+        proven: BTreeMap<PartyId, EpochStatement>,
     },
 }
 

@@ -90,10 +90,12 @@ impl CheckedOutcome {
     pub fn check(
         from: PartyId,
         outcome: AttemptOutcome,
-        is_valid: impl FnOnce(&Signature) -> bool,
+        is_valid: impl Fn(&Signature) -> bool,
     ) -> Self {
         Self(match outcome {
-            AttemptOutcome::Signed(signature) if !is_valid(&signature) => {
+            AttemptOutcome::Signed(signature) | AttemptOutcome::Proven { signature, .. }
+                if !is_valid(&signature) =>
+            {
                 AttemptOutcome::Failed(AttemptFailure {
                     kind: FailureKind::ResultInvalid,
                     guilty: BTreeSet::from([from]),
@@ -101,6 +103,7 @@ impl CheckedOutcome {
                 })
             }
             outcome @ (AttemptOutcome::Signed(_)
+            | AttemptOutcome::Proven { .. }
             | AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
             | AttemptOutcome::Failed(_)) => outcome,

@@ -6,8 +6,8 @@ use crate::end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 use crate::session::Session;
 use crate::state::{Joining, Origin, Position, Running, State};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, FailureKind, IntentKind, PartyId, Payload, Round,
-    RoundAck, RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
+    Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, FailureKind, IntentKind, PartyId,
+    Payload, Round, RoundAck, RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,14 +102,15 @@ impl Session {
         // attempt made it: a party may report it late, after a restart on either side. Not so for
         // a canary, which is to show that each of its members can sign: all have to report.
         if let AttemptOutcome::Signed(signature) = outcome
-            && !self.is_canary()
+            && makes(&self.intent.kind, &outcome)
             && self.ended().is_none()
             && self.candidates.is_eligible(from)
         {
             self.signed(attempt, from, signature, effects);
             return;
         }
-        let is_fitting = makes(&self.intent.kind, &outcome);
+        let plan = self.plan(self.attempt, self.status().quorum);
+        let is_fitting = makes(&self.intent.kind, &outcome) && is_of(&plan, &outcome);
         let outcomes = match self.outcomes_of(from, attempt) {
             Ok(outcomes) => outcomes,
             Err(cause) => {
@@ -133,7 +134,8 @@ impl Session {
             }
             outcome @ (AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
-            | AttemptOutcome::Signed(_)) => {
+            | AttemptOutcome::Signed(_)
+            | AttemptOutcome::Proven { .. }) => {
                 if !is_fitting {
                     let failure = AttemptFailure {
                         kind: FailureKind::ResultInvalid,
@@ -181,10 +183,6 @@ impl Session {
         }
     }
 
-    fn is_canary(&self) -> bool {
-        matches!(&self.intent.kind, IntentKind::Sign { payload: Payload::Canary, .. })
-    }
-
     pub(crate) fn signed(
         &mut self,
         attempt: Attempt,
@@ -213,13 +211,27 @@ impl Session {
         };
         let mut outcomes = running.outcomes.values();
         let first = outcomes.next();
-        let are_equal = outcomes.all(|outcome| Some(outcome) == first);
+        let are_equal = outcomes.all(|outcome| first.is_some_and(|first| agree(first, outcome)));
+        let statements = running.outcomes.iter().filter_map(|(by, outcome)| match outcome {
+            AttemptOutcome::Keygen { stored: said, .. }
+            | AttemptOutcome::Proven { proven: said, .. } => Some((*by, said.clone())),
+            AttemptOutcome::Aux { .. } | AttemptOutcome::Signed(_) | AttemptOutcome::Failed(_) => {
+                None
+            }
+        });
         let end = match first {
-            Some(AttemptOutcome::Keygen { public_key, epoch, public_shares }) if are_equal => {
+            Some(AttemptOutcome::Keygen { public_key, epoch, public_shares, .. }) if are_equal => {
                 SessionEnd::Completed(SessionProduct::Key {
                     public_key: public_key.clone(),
                     epoch: *epoch,
                     public_shares: public_shares.clone(),
+                    stored: statements.collect(),
+                })
+            }
+            Some(AttemptOutcome::Proven { signature, .. }) if are_equal => {
+                SessionEnd::Completed(SessionProduct::Canary {
+                    signature: *signature,
+                    proven: statements.collect(),
                 })
             }
             // Signatures of one attempt need not be equal to the letter; each was verified, and
@@ -264,7 +276,14 @@ fn makes(kind: &IntentKind, outcome: &AttemptOutcome) -> bool {
     match (kind, outcome) {
         (IntentKind::Keygen { .. }, AttemptOutcome::Keygen { .. })
         | (IntentKind::Aux { .. }, AttemptOutcome::Aux { .. })
-        | (IntentKind::Sign { .. }, AttemptOutcome::Signed(_)) => true,
+        | (
+            IntentKind::Sign { payload: Payload::Canary { .. }, .. },
+            AttemptOutcome::Proven { .. },
+        )
+        | (
+            IntentKind::Sign { payload: Payload::Digest(_) | Payload::Bytes { .. }, .. },
+            AttemptOutcome::Signed(_),
+        ) => true,
         (
             IntentKind::Keygen { .. }
             | IntentKind::Aux { .. }
@@ -274,6 +293,42 @@ fn makes(kind: &IntentKind, outcome: &AttemptOutcome) -> bool {
             | IntentKind::Replace { .. },
             _,
         ) => false,
+    }
+}
+
+/// Whether a share that was made is one of this attempt.
+fn is_of(plan: &AttemptPlan, outcome: &AttemptOutcome) -> bool {
+    match outcome {
+        AttemptOutcome::Keygen { stored, .. } => stored.of.plan == plan.hash(),
+        AttemptOutcome::Aux { .. }
+        | AttemptOutcome::Signed(_)
+        | AttemptOutcome::Proven { .. }
+        | AttemptOutcome::Failed(_) => true,
+    }
+}
+
+/// Whether two members report one product. What each says of its own share is its own.
+fn agree(one: &AttemptOutcome, other: &AttemptOutcome) -> bool {
+    match (one, other) {
+        (
+            AttemptOutcome::Keygen { public_key, epoch, public_shares, .. },
+            AttemptOutcome::Keygen {
+                public_key: other_key,
+                epoch: other_epoch,
+                public_shares: other_shares,
+                ..
+            },
+        ) => (public_key, epoch, public_shares) == (other_key, other_epoch, other_shares),
+        // Signatures of one attempt need not be equal to the letter; each was verified.
+        (AttemptOutcome::Proven { .. }, AttemptOutcome::Proven { .. }) => true,
+        (
+            AttemptOutcome::Keygen { .. }
+            | AttemptOutcome::Aux { .. }
+            | AttemptOutcome::Signed(_)
+            | AttemptOutcome::Proven { .. }
+            | AttemptOutcome::Failed(_),
+            _,
+        ) => one == other,
     }
 }
 

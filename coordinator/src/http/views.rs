@@ -267,6 +267,12 @@ impl SessionView {
                 view.signers = Some(signers.clone());
                 view.quorum.clone_from(signers);
             }
+            Some(SessionEnd::Completed(SessionProduct::Canary { signature, proven })) => {
+                let signers: BTreeSet<_> = proven.keys().copied().collect();
+                view.signature = Some(SignatureView::new(signature)?);
+                view.quorum.clone_from(&signers);
+                view.signers = Some(signers);
+            }
             Some(SessionEnd::Completed(SessionProduct::Key { public_key, .. })) => {
                 view.public_key = Some(public_key.clone());
             }

@@ -257,7 +257,7 @@ pub(crate) fn purpose(kind: &IntentKind) -> Purpose {
     match kind {
         IntentKind::Keygen { .. } => Purpose::Keygen,
         IntentKind::Aux { .. } => Purpose::Aux,
-        IntentKind::Sign { payload: Payload::Canary, .. } => Purpose::Canary,
+        IntentKind::Sign { payload: Payload::Canary { .. }, .. } => Purpose::Canary,
         IntentKind::Sign { .. } => Purpose::Sign,
         IntentKind::Refresh { .. } => Purpose::Refresh,
         IntentKind::Reshare { .. } => Purpose::Reshare,

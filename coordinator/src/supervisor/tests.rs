@@ -1,6 +1,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "test code fails by panicking")]
 
 use super::*;
+use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::hub::Hub;
@@ -47,7 +48,9 @@ impl World {
         };
         let supervisor = Supervisor::new(around, max_running).start();
         let requests = Requests::new(store.clone(), supervisor.clone(), clock, &Limits::default());
-        hub.run(Hub::new(from_gateway, roster.clone(), post, store.clone(), requests));
+        let activation = Activation::new(store.clone(), roster.clone(), post.clone());
+        let (on_line, kept) = (roster.clone(), store.clone());
+        hub.run(Hub::new(from_gateway, on_line, post, kept, requests, activation));
         let identities: Vec<_> = (0..2).map(|_| Identity::generate()).collect();
         let parties: BTreeSet<_> = identities.iter().map(Identity::party).collect();
         parties.iter().for_each(|party| roster.set_online(*party));

@@ -194,6 +194,7 @@ async fn differing_or_invalid_keys_are_not_believed() {
         public_key: key.clone(),
         epoch: mpc_wire::Epoch(1),
         public_shares: world.ids.iter().map(|party| (*party, key.clone())).collect(),
+        stored: world.parties.stored(a, account.parse().unwrap()),
     };
     world.say(a, mpc_wire::ToCoordinator::Outcome { session, attempt, outcome }).await;
     let path = format!("/api/v1/accounts/{account}");

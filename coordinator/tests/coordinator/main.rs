@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod activation;
 mod api_keys;
 mod authorization;
 mod bad_input;

@@ -2,9 +2,10 @@
 
 use k256::ecdsa::SigningKey;
 use mpc_wire::{
-    AccountId, Attempt, AttemptFailure, AttemptOutcome, AuxId, DeclineReason, Downlink,
-    EcdsaSignature, Epoch, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload,
-    PublicKey, SessionId, Signature, SignedJoin, ToCoordinator, ToParty, Uplink,
+    AccountId, ActivationRefusal, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId,
+    DeclineReason, Downlink, EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement,
+    FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey,
+    SessionId, Signature, SignedJoin, ToCoordinator, ToParty, Uplink, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,12 @@ pub(crate) enum Manner {
     Drops,
     /// Is honest, and loses its connection when it has reported a key.
     LeavesAfterKeygen,
+    /// Is honest, and does not take up an epoch.
+    RefusesActivation(ActivationRefusal),
+    /// Is honest, and does not answer to an activation.
+    SilentInActivation,
+    /// Is honest, and loses its connection when it is told of an activation.
+    LeavesInActivation,
 }
 
 /// The parties and what they were told.
@@ -43,7 +50,7 @@ struct State {
     manners: BTreeMap<PartyId, Manner>,
     /// Manners that count for aux sessions only.
     aux_manners: BTreeMap<PartyId, Manner>,
-    invitations: BTreeMap<(PartyId, SessionId), (Intent, BTreeSet<PartyId>)>,
+    invitations: BTreeMap<(PartyId, SessionId), (Intent, AttemptPlan)>,
     told: Vec<(PartyId, ToParty)>,
     /// Whose connections were to be closed, in order.
     disconnected: Vec<PartyId>,
@@ -96,6 +103,14 @@ impl Parties {
         assert_eq!(times(), n);
     }
 
+    /// A party's word that it has stored its share of an account's honest key.
+    pub(crate) fn stored(&self, by: PartyId, account: AccountId) -> EpochStatement {
+        let state = self.0.lock().unwrap();
+        let holders = state.identities.keys().copied().collect();
+        let plan = PlanHash::new([0; 32]);
+        says(&state.identities[&by], account, plan, &holders, Verdict::Stored)
+    }
+
     pub(crate) fn count(&self, like: impl Fn(PartyId, &ToParty) -> bool) -> usize {
         let state = self.0.lock().unwrap();
         state.told.iter().filter(|(to, message)| like(*to, message)).count()
@@ -135,9 +150,7 @@ impl Parties {
                 intent.check().unwrap();
                 assert_eq!(plan.intent_hash, intent.hash());
                 assert!(plan.quorum.is_subset(&intent.eligible) && plan.quorum.contains(&to));
-                state
-                    .invitations
-                    .insert((to, intent.session), (intent.clone(), plan.quorum.clone()));
+                state.invitations.insert((to, intent.session), (intent.clone(), plan.clone()));
                 let (session, attempt) = (plan.session, plan.attempt);
                 let said = match state.manner(to, &intent.kind) {
                     Manner::Silent => return Vec::new(),
@@ -154,10 +167,19 @@ impl Parties {
                 vec![say(to, said)]
             }
             ToParty::Started { session, attempt, joins } => {
-                let (intent, quorum) = state.invitations[&(to, *session)].clone();
+                let (intent, plan) = state.invitations[&(to, *session)].clone();
                 let members: BTreeSet<_> = joins.iter().map(|join| join.member).collect();
-                assert_eq!(members, quorum);
-                state.report(to, &intent, &quorum, *attempt)
+                assert_eq!(members, plan.quorum);
+                state.report(to, &intent, &plan, *attempt)
+            }
+            ToParty::Activate { of, statements } => {
+                let result = match state.manners.get(&to) {
+                    Some(Manner::RefusesActivation(refusal)) => Err(*refusal),
+                    Some(Manner::SilentInActivation) => return Vec::new(),
+                    Some(Manner::LeavesInActivation) => return vec![Uplink::Offline { party: to }],
+                    _ => check_activation(*of, statements),
+                };
+                vec![say(to, ToCoordinator::Activated { of: *of, result })]
             }
             _ => Vec::new(),
         }
@@ -177,18 +199,20 @@ impl State {
         &self,
         from: PartyId,
         intent: &Intent,
-        quorum: &BTreeSet<PartyId>,
+        plan: &AttemptPlan,
         attempt: Attempt,
     ) -> Vec<Uplink> {
-        let mut outcome = outcome(intent);
+        let mut outcome = outcome(intent, plan, &self.identities[&from]);
         let is_keygen = matches!(intent.kind, IntentKind::Keygen { .. });
         match self.manner(from, &intent.kind) {
             Manner::Stalls => return Vec::new(),
-            Manner::StallsWith(other) if quorum.contains(&other) => return Vec::new(),
+            Manner::StallsWith(other) if plan.quorum.contains(&other) => return Vec::new(),
             Manner::Drops => return vec![Uplink::Offline { party: from }],
             Manner::SignsWrongly => {
-                if let IntentKind::Sign { account, .. } = intent.kind {
-                    outcome = AttemptOutcome::Signed(signature(account, &[0xee; 32]));
+                if let IntentKind::Sign { account, payload, .. } = &intent.kind
+                    && !matches!(payload, Payload::Canary { .. })
+                {
+                    outcome = AttemptOutcome::Signed(signature(*account, &[0xee; 32]));
                 }
             }
             Manner::Fails => {
@@ -231,22 +255,59 @@ pub(crate) fn signature(account: AccountId, digest: &[u8; 32]) -> Signature {
     Signature::Ecdsa(EcdsaSignature { r: r.into(), s: s.into(), recovery_id: id.to_byte() })
 }
 
-fn outcome(intent: &Intent) -> AttemptOutcome {
+/// What everybody knows of the account's shares.
+fn public_shares(account: AccountId, holders: &BTreeSet<PartyId>) -> BTreeMap<PartyId, PublicKey> {
+    holders.iter().map(|party| (*party, public_key(account))).collect()
+}
+
+fn says(
+    identity: &Identity,
+    account: AccountId,
+    plan: PlanHash,
+    holders: &BTreeSet<PartyId>,
+    verdict: fn(EpochKey) -> Verdict,
+) -> EpochStatement {
+    let key = EpochKey::new(public_key(account), &public_shares(account, holders));
+    EpochStatement::sign(identity, EpochPlan { account, epoch: Epoch(1), plan }, verdict(key))
+}
+
+fn outcome(intent: &Intent, plan: &AttemptPlan, identity: &Identity) -> AttemptOutcome {
+    let holders = &intent.eligible;
     match &intent.kind {
         IntentKind::Keygen { account, .. } => AttemptOutcome::Keygen {
             public_key: public_key(*account),
             epoch: Epoch(1),
-            public_shares: intent.eligible.iter().map(|p| (*p, public_key(*account))).collect(),
+            public_shares: public_shares(*account, holders),
+            stored: says(identity, *account, plan.hash(), holders, Verdict::Stored),
         },
         IntentKind::Aux { .. } => {
             AttemptOutcome::Aux { aux_id: AuxId::new(*intent.hash().as_bytes()) }
         }
         IntentKind::Sign { account, epoch, public_key, payload, .. } => {
             let digest = payload.digest(*account, *epoch, public_key);
-            AttemptOutcome::Signed(signature(*account, &digest))
+            let signature = signature(*account, &digest);
+            match payload {
+                Payload::Canary { plan } => AttemptOutcome::Proven {
+                    signature,
+                    proven: says(identity, *account, *plan, holders, Verdict::Proven),
+                },
+                _ => AttemptOutcome::Signed(signature),
+            }
         }
         other => panic!("no test opens {other:?}"),
     }
+}
+
+/// As a party checks it, as far as the coordinator has a part in it.
+fn check_activation(of: EpochPlan, statements: &[EpochStatement]) -> Result<(), ActivationRefusal> {
+    let said = |name: &str| -> BTreeSet<PartyId> {
+        let by = statements.iter().filter(|said| said.verdict.name() == name);
+        by.map(|said| said.by).collect()
+    };
+    assert!(statements.iter().all(|said| said.of == of && said.verify().is_ok()));
+    let (stored, proven) = (said("stored"), said("proven"));
+    assert_eq!(statements.len(), stored.len() + proven.len());
+    if stored == proven && stored.len() > 1 { Ok(()) } else { Err(ActivationRefusal::Incomplete) }
 }
 
 /// Whether it is an invitation to sign for a requester.
@@ -258,5 +319,5 @@ pub(crate) fn is_sign_invite(message: &ToParty) -> bool {
 }
 
 pub(crate) fn is_sign(kind: &IntentKind) -> bool {
-    matches!(kind, IntentKind::Sign { payload, .. } if *payload != Payload::Canary)
+    matches!(kind, IntentKind::Sign { payload, .. } if !matches!(payload, Payload::Canary { .. }))
 }

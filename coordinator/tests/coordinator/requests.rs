@@ -147,7 +147,7 @@ async fn requests_that_are_refused_store_nothing() {
         (
             set(|kind| {
                 if let IntentKind::Sign { payload, .. } = kind {
-                    *payload = Payload::Canary;
+                    *payload = Payload::Canary { plan: mpc_wire::PlanHash::new([1; 32]) };
                 }
             }),
             SessionRefusal::NotAllowed,

@@ -7,15 +7,19 @@ use mpc_session::{
 };
 use mpc_wire::{
     AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DerivationPath,
-    EcdsaSignature, Epoch, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload,
-    PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope, RoundHeader, Scheme, Seq,
-    SessionId, Signature, SignedJoin, Stage, Threshold, ToParty, UnixMillis,
+    EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement, FailureKind, Identity, Intent,
+    IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope,
+    RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin, Stage, Threshold, ToParty,
+    UnixMillis, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 pub(crate) const PARTIES: usize = 3;
-pub(crate) const KINDS: &[Purpose] = &[Purpose::Sign, Purpose::Keygen, Purpose::Aux];
+pub(crate) const KINDS: &[Purpose] =
+    &[Purpose::Sign, Purpose::Keygen, Purpose::Aux, Purpose::Canary];
+/// The plan of the shares that canaries are for.
+const CANARY_PLAN: PlanHash = PlanHash::new([9; 32]);
 pub(crate) const DEADLINE: Millis = Millis(100_000);
 
 static IDENTITIES: LazyLock<Vec<Identity>> =
@@ -26,6 +30,7 @@ pub(crate) enum Purpose {
     Sign,
     Keygen,
     Aux,
+    Canary,
 }
 
 /// The machine and all that the world outside knows of it.
@@ -61,7 +66,8 @@ impl Harness {
     pub(crate) fn open(purpose: Purpose, online: &[usize]) -> Self {
         let intent = intent(purpose);
         let online: Vec<_> = online.iter().map(|n| IDENTITIES[*n].party()).collect();
-        let aux_id = (purpose == Purpose::Sign).then(|| AuxId::new([4; 32]));
+        let signs = matches!(purpose, Purpose::Sign | Purpose::Canary);
+        let aux_id = signs.then(|| AuxId::new([4; 32]));
         let order = Order { intent, aux_id, deadline: DEADLINE, online: online.clone() };
         let (session, effects) = Session::open(order, Millis(0));
         let Some(Effect::Persist(record)) = effects.first() else {
@@ -284,6 +290,9 @@ impl Harness {
             | ToParty::Testimony(_)
             | ToParty::Ban(_)
             | ToParty::SessionRequested { .. }
+            | ToParty::Activate { .. }
+            | ToParty::Attest { .. }
+            | ToParty::Discard(_)
             | ToParty::Error { .. } => panic!("not the machine's to say: {message:?}"),
         }
     }
@@ -433,12 +442,14 @@ impl Harness {
                 waiting_for: BTreeSet::from([party(lacks)]),
             },
             Op::Product { from, valid, stale } => {
-                self.outcome(from, attempt(stale), product(self.purpose, valid), valid)
+                let product = self.product(self.purpose, from, attempt(stale), valid);
+                self.outcome(from, attempt(stale), product, valid)
             }
             Op::WrongProduct { from } => {
                 let other =
                     if self.purpose == Purpose::Aux { Purpose::Keygen } else { Purpose::Aux };
-                self.outcome(from, newest, product(other, true), true)
+                let product = self.product(other, from, newest, true);
+                self.outcome(from, newest, product, true)
             }
             Op::Fail { from, guilty } => self.outcome(from, newest, failed(guilty), true),
             Op::Cancel => Event::Cancelled,
@@ -481,14 +492,17 @@ fn is_answer(effect: &Effect) -> bool {
 fn intent(purpose: Purpose) -> Intent {
     let (scheme, account) = (Scheme::EcdsaCggmp24, AccountId::generate());
     let kind = match purpose {
-        Purpose::Sign => IntentKind::Sign {
+        Purpose::Sign | Purpose::Canary => IntentKind::Sign {
             account,
             epoch: Epoch(1),
             scheme,
             threshold: Threshold(2),
             public_key: PublicKey::new([2; 33]),
             path: DerivationPath::default(),
-            payload: Payload::Digest([3; 32]),
+            payload: match purpose {
+                Purpose::Canary => Payload::Canary { plan: CANARY_PLAN },
+                _ => Payload::Digest([3; 32]),
+            },
             authorization: None,
         },
         Purpose::Keygen => IntentKind::Keygen { account, scheme, threshold: Threshold(2) },
@@ -503,20 +517,33 @@ fn intent(purpose: Purpose) -> Intent {
     }
 }
 
-fn product(purpose: Purpose, valid: bool) -> AttemptOutcome {
-    let byte = if valid { 7 } else { 8 };
-    match purpose {
-        Purpose::Sign => AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature {
-            r: [byte; 32],
-            s: [byte; 32],
-            recovery_id: 0,
-        })),
-        Purpose::Keygen => AttemptOutcome::Keygen {
-            public_key: PublicKey::new([byte; 33]),
-            epoch: Epoch(1),
-            public_shares: BTreeMap::new(),
-        },
-        Purpose::Aux => AttemptOutcome::Aux { aux_id: AuxId::new([byte; 32]) },
+impl Harness {
+    /// What a party reports of an attempt of this purpose.
+    fn product(&self, purpose: Purpose, n: usize, attempt: Attempt, valid: bool) -> AttemptOutcome {
+        let byte = if valid { 7 } else { 8 };
+        let signature =
+            Signature::Ecdsa(EcdsaSignature { r: [byte; 32], s: [byte; 32], recovery_id: 0 });
+        let public_key = PublicKey::new([byte; 33]);
+        let key = EpochKey::new(public_key.clone(), &BTreeMap::new());
+        let says = |plan, verdict| {
+            let account = self.session.intent().kind.account().unwrap_or(AccountId::generate());
+            let of = EpochPlan { account, epoch: Epoch(1), plan };
+            EpochStatement::sign(&IDENTITIES[n], of, verdict)
+        };
+        match purpose {
+            Purpose::Sign => AttemptOutcome::Signed(signature),
+            Purpose::Canary => AttemptOutcome::Proven {
+                signature,
+                proven: says(CANARY_PLAN, Verdict::Proven(key)),
+            },
+            Purpose::Keygen => {
+                let plan = self.plans.get(&attempt).map_or(CANARY_PLAN, AttemptPlan::hash);
+                let stored = says(plan, Verdict::Stored(key));
+                let public_shares = BTreeMap::new();
+                AttemptOutcome::Keygen { public_key, epoch: Epoch(1), public_shares, stored }
+            }
+            Purpose::Aux => AttemptOutcome::Aux { aux_id: AuxId::new([byte; 32]) },
+        }
     }
 }
 
