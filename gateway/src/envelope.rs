@@ -17,13 +17,15 @@ pub(crate) fn accept(party: PartyId, frame: &[u8]) -> Result<ToCoordinator, Fare
         ToCoordinator::Inquiry(inquiry) => inquiry.by,
         ToCoordinator::Testimony(testimony) => testimony.by,
         ToCoordinator::Ban(ban) => ban.by,
+        ToCoordinator::Statement(statement) => statement.by,
         // These carry no sender of their own: the coordinator gets the connection's party.
         ToCoordinator::Decline { .. }
         | ToCoordinator::AwaitingApproval { .. }
         | ToCoordinator::Objected { .. }
         | ToCoordinator::Progress { .. }
         | ToCoordinator::Outcome { .. }
-        | ToCoordinator::RequestSession { .. } => party,
+        | ToCoordinator::RequestSession { .. }
+        | ToCoordinator::Activated { .. } => party,
     };
     if sender == party { Ok(message) } else { Err(Farewell::WrongSender) }
 }

@@ -341,7 +341,11 @@ impl MaliciousCoordinator {
     pub fn assert_signed(&self, proposal: &Proposal, outcomes: &BTreeMap<PartyId, AttemptOutcome>) {
         assert!(outcomes.keys().eq(&proposal.plan.quorum));
         for outcome in outcomes.values() {
-            let AttemptOutcome::Signed(signature) = outcome else { panic!("{outcome:?}") };
+            let (AttemptOutcome::Signed(signature) | AttemptOutcome::Proven { signature, .. }) =
+                outcome
+            else {
+                panic!("{outcome:?}")
+            };
             proposal.assert_signature(signature);
         }
         let last = self.transcript.furthest(proposal.intent.session);

@@ -11,8 +11,9 @@ use k256::ecdsa::SigningKey;
 use mpc_engine::SecretBytes;
 use mpc_pending::Launch;
 use mpc_wire::{
-    Attempt, AttemptOutcome, AuxId, EcdsaSignature, Epoch, IntentKind, PartyId, PublicKey, Round,
-    RoundEnvelope, RoundHeader, Seq, SessionId, Signature, Stage, ToCoordinator,
+    Attempt, AttemptOutcome, AuxId, EcdsaSignature, Epoch, EpochKey, EpochPlan, IntentKind,
+    PartyId, Payload, PublicKey, Round, RoundEnvelope, RoundHeader, Seq, SessionId, Signature,
+    Stage, ToCoordinator,
 };
 use party_runtime::vault::ShareRecord;
 use party_runtime::{Outgoing, RunnerCommand, RunnerEnded, RunnerHandle, Runners, Vault};
@@ -132,18 +133,23 @@ impl StubRunners {
         let public_key = PublicKey::new(self.key.verifying_key().to_encoded_point(true).as_bytes());
         match launch.intent.kind {
             IntentKind::Keygen { account, scheme, threshold } => {
+                let holders = launch.plan.quorum.iter();
+                let public_shares = holders.map(|party| (*party, public_key.clone())).collect();
+                let EpochKey { shares, .. } = EpochKey::new(public_key.clone(), &public_shares);
                 let record = ShareRecord {
                     session: launch.plan.session,
+                    plan: launch.plan.hash(),
+                    public_shares: shares,
                     scheme,
                     threshold,
-                    holders: launch.plan.quorum.clone(),
+                    holders: launch.plan.quorum,
                     public_key: public_key.clone(),
                     share: SecretBytes::new(vec![0; 32]),
                 };
-                self.vault.store_share(account, Epoch(1), &record).await.expect("stored");
-                let shares = launch.plan.quorum.into_iter().map(|p| (p, public_key.clone()));
-                let public_shares = shares.collect();
-                AttemptOutcome::Keygen { public_key, epoch: Epoch(1), public_shares }
+                let epoch = Epoch(1);
+                let stored = self.vault.prepare_share(account, epoch, &record).await;
+                let stored = stored.expect("stored");
+                AttemptOutcome::Keygen { public_key, epoch, public_shares, stored }
             }
             IntentKind::Aux { .. } => AttemptOutcome::Aux { aux_id: STUB_AUX },
             IntentKind::Sign { account, epoch, payload, public_key, .. } => {
@@ -151,11 +157,19 @@ impl StubRunners {
                 let (signature, recovery_id) =
                     self.key.sign_prehash_recoverable(&digest).expect("a digest of 32 bytes");
                 let (r, s) = signature.split_bytes();
-                AttemptOutcome::Signed(Signature::Ecdsa(EcdsaSignature {
+                let signature = Signature::Ecdsa(EcdsaSignature {
                     r: r.into(),
                     s: s.into(),
                     recovery_id: recovery_id.to_byte(),
-                }))
+                });
+                match payload {
+                    Payload::Canary { plan } => {
+                        let of = EpochPlan { account, epoch, plan };
+                        let proven = self.vault.prove_share(of).await.expect("proven");
+                        AttemptOutcome::Proven { signature, proven }
+                    }
+                    Payload::Digest(_) | Payload::Bytes { .. } => AttemptOutcome::Signed(signature),
+                }
             }
             IntentKind::Refresh { .. }
             | IntentKind::Reshare { .. }

@@ -1,8 +1,9 @@
 //! What parties say to a coordinator, and what must hold of it whatever was done to them.
 
 use mpc_wire::{
-    Attempt, AttemptOutcome, AttemptPlan, DeclineReason, FailureKind, Objection, PartyId, Round,
-    RoundEnvelope, SessionId, Signature, SignedJoin, ToCoordinator,
+    ActivationRefusal, Attempt, AttemptOutcome, AttemptPlan, DeclineReason, EpochPlan,
+    EpochStatement, FailureKind, Objection, PartyId, Round, RoundEnvelope, SessionId, Signature,
+    SignedJoin, ToCoordinator,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +69,9 @@ impl Said {
             | ToCoordinator::Inquiry(_)
             | ToCoordinator::Testimony(_)
             | ToCoordinator::Ban(_)
-            | ToCoordinator::RequestSession { .. } => None,
+            | ToCoordinator::RequestSession { .. }
+            | ToCoordinator::Activated { .. }
+            | ToCoordinator::Statement(_) => None,
         }
     }
 
@@ -149,6 +152,31 @@ impl Transcript {
         self.of(run).filter_map(|said| Some((said.by, said.outcome()?.clone()))).collect()
     }
 
+    /// What a party said when it was told to take an epoch up, behind so many things that were said.
+    pub fn activated(
+        &self,
+        behind: usize,
+        party: PartyId,
+        of: EpochPlan,
+    ) -> Option<Result<(), ActivationRefusal>> {
+        let said = self.0.iter().skip(behind).filter(|said| said.by == party);
+        said.filter_map(|said| match &said.message {
+            ToCoordinator::Activated { of: other, result } if *other == of => Some(*result),
+            _ => None,
+        })
+        .next()
+    }
+
+    /// Every word of a party on shares of an epoch that came by itself.
+    pub fn statements(&self, party: PartyId) -> Vec<&EpochStatement> {
+        let said = self.0.iter().filter(|said| said.by == party);
+        said.filter_map(|said| match &said.message {
+            ToCoordinator::Statement(statement) => Some(statement),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// How a party refused an attempt, or parts of it.
     pub fn refusals(&self, party: PartyId, run: Run) -> BTreeSet<Refusal> {
         self.of(run).filter(|said| said.by == party).filter_map(Said::refusal).collect()
@@ -171,7 +199,9 @@ impl Transcript {
         let outcomes = self.of_session(session).filter_map(Said::outcome);
         outcomes
             .filter_map(|outcome| {
-                if let AttemptOutcome::Signed(signature) = outcome {
+                if let AttemptOutcome::Signed(signature)
+                | AttemptOutcome::Proven { signature, .. } = outcome
+                {
                     Some(*signature)
                 } else {
                     None

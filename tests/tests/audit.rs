@@ -109,7 +109,9 @@ impl Watcher {
             | ToCoordinator::RoundRefused { .. }
             | ToCoordinator::Ack(_)
             | ToCoordinator::Progress { .. }
-            | ToCoordinator::RequestSession { .. } => {}
+            | ToCoordinator::RequestSession { .. }
+            | ToCoordinator::Activated { .. }
+            | ToCoordinator::Statement(_) => {}
         }
     }
 }
@@ -137,6 +139,9 @@ impl Interceptor for Watcher {
                 | ToParty::Testimony(_)
                 | ToParty::Ban(_)
                 | ToParty::SessionRequested { .. }
+                | ToParty::Activate { .. }
+                | ToParty::Attest { .. }
+                | ToParty::Discard(_)
                 | ToParty::Error { .. } => {}
             },
         }

@@ -94,6 +94,12 @@ fn secrets_of(folder: &Path, key: &KeySource) -> Secrets {
             let scalar = field(share.share.expose(), b"\xacsecret_share\xc4\x20", 32);
             secrets.push((format!("share of {name} in {place}"), scalar));
         }
+        for (place, waiting) in vault.epochs().await.unwrap() {
+            for share in waiting.shares() {
+                let scalar = field(share.share.expose(), b"\xacsecret_share\xc4\x20", 32);
+                secrets.push((format!("share of {name} in {place}"), scalar));
+            }
+        }
         for (place, aux) in vault.list_records::<AuxRecord>(Kind::Aux).await.unwrap() {
             for prime in [b"\xa1p\xc4\x80", b"\xa1q\xc4\x80"] {
                 let prime = field(aux.secret.expose(), prime, 128);

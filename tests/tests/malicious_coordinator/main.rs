@@ -14,6 +14,8 @@ mod harness {
 
 // The attributes tell clippy that what helps the tests is test code too.
 #[cfg(test)]
+mod activation;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod joins;

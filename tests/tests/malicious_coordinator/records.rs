@@ -88,7 +88,7 @@ async fn row_18_what_does_not_fit_a_partys_own_records_is_declined() {
         (
             "a canary of another account's key",
             with_fields(&sign(), |f| {
-                *f.payload = Payload::Canary;
+                *f.payload = pair.canary();
                 *f.public_key = other.public_key.clone();
             }),
             mismatch,

@@ -77,7 +77,7 @@ async fn one_request_id_in_two_sessions() {
     let outcomes = coordinator.run(&first).await;
     coordinator.assert_signed(&first, &outcomes);
     let mut spoiled = Vec::new();
-    for payload in [Payload::Digest(fresh_digest()), Payload::Canary] {
+    for payload in [Payload::Digest(fresh_digest()), pair.canary()] {
         let request = first.intent.request;
         let second = Proposal::sign(pair, coordinator.quorum([0, 1]))
             .altered(|intent| intent.request = request)
@@ -102,7 +102,7 @@ async fn row_18_a_canary_that_carries_a_digest() {
     let of_canary = canary_digest(pair.id, pair.epoch, &pair.public_key);
     let mut spoiled = Vec::new();
     for digest in [fresh_digest(), of_canary] {
-        let canary = Proposal::sign(pair, members.clone()).with_payload(Payload::Canary);
+        let canary = Proposal::sign(pair, members.clone()).with_payload(pair.canary());
         let run = canary.run();
         let shown = [canary.clone(), canary.with_digest(digest)];
         let mut joins = Vec::new();
@@ -119,7 +119,7 @@ async fn row_18_a_canary_that_carries_a_digest() {
         spoiled.push((run.session, NOTHING));
     }
     // A canary that both agree on signs the digest of the parties' own records.
-    let canary = Proposal::sign(pair, members).with_payload(Payload::Canary);
+    let canary = Proposal::sign(pair, members).with_payload(pair.canary());
     let outcomes = coordinator.run(&canary).await;
     coordinator.assert_signed(&canary, &outcomes);
     coordinator.assert_all_is_well(&spoiled).await;

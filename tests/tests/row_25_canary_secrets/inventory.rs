@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 const HOLDERS: &[&str] = &[
     "Zeroizing<",
     "SecretBytes",
+    "ShareRecord",
     "SecretString",
     "SigningKey",
     "KemPrivate",
@@ -112,6 +113,8 @@ const TABLE: &[(&str, &str, Fate)] = &[
     ("party-runtime/pending/src/join.rs", "AttemptSecret", InCase("AttemptSecret")),
     ("party-runtime/src/backup.rs", "Identities", Unformatted),
     ("party-runtime/src/backup.rs", "SecretHex", Unformatted),
+    ("party-runtime/src/backup.rs", "HeldShare", Unformatted),
+    ("party-runtime/src/epochs.rs", "Standing", Wraps),
     ("party-runtime/src/seal.rs", "Channels", InCase("Channels")),
     ("party-runtime/src/vault/copy.rs", "PlainRecord", Redacts),
     ("party-runtime/src/vault/kek.rs", "KeyId", Public(NAMES_A_KEY)),

@@ -5,7 +5,8 @@ use crate::shown::{BYTES, Case, Shown, TEXT, check_all};
 use age::secrecy::ExposeSecret;
 use mpc_engine::SecretBytes;
 use mpc_wire::{
-    EnrolmentToken, Identity, PublicKey, Scheme, SessionId, Threshold, Transport, UnixMillis,
+    EnrolmentToken, Identity, PlanHash, PublicKey, Scheme, SessionId, SharesHash, Threshold,
+    Transport, UnixMillis,
 };
 use party_runtime::backup::{self, Identities, OpenedBackup, Recipients};
 use party_runtime::policy::{Policy, Profile};
@@ -147,6 +148,8 @@ fn vault(shown: &mut Shown) {
 fn share_record(shown: &mut Shown) {
     shown.debug(&ShareRecord {
         session: SessionId::generate(),
+        plan: PlanHash::new([1; 32]),
+        public_shares: SharesHash::new([2; 32]),
         scheme: Scheme::EcdsaCggmp24,
         threshold: Threshold(2),
         holders: [Identity::generate().party()].into(),
