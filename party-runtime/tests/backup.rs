@@ -10,8 +10,8 @@
 use age::secrecy::ExposeSecret;
 use mpc_engine::SecretBytes;
 use mpc_wire::{
-    AccountId, AuxId, Epoch, PlanHash, PublicKey, Scheme, SessionId, SharesHash, Threshold,
-    UnixMillis,
+    AccountId, AuxId, Epoch, EpochPlan, PlanHash, PublicKey, Scheme, SessionId, SharesHash,
+    Threshold, UnixMillis,
 };
 use party_runtime::backup::{self, BackupError, Identities, OpenedBackup, Recipients};
 use party_runtime::quarantine::{Restoration, RestoreMode};
@@ -95,6 +95,32 @@ impl World {
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// A share that waits for its activation comes back, as proven as it was, and waits for the peers'
+/// word first: the account may have gone on without it.
+#[tokio::test]
+async fn a_share_that_waits_comes_back_and_is_confined() {
+    let world = World::new().await;
+    let account = AccountId::generate();
+    let share = world.vault.share(world.account, Epoch(1)).await.unwrap().unwrap();
+    let of = EpochPlan { account, epoch: Epoch(1), plan: share.plan };
+    let stored = world.vault.prepare_share(account, Epoch(1), &share).await.unwrap();
+    let proven = world.vault.prove_share(of).await.unwrap();
+    let recipients = Recipients::parse(&[world.identity.to_public().to_string()]).unwrap();
+    let mut sealed = Vec::new();
+    let summary = backup::write(&world.vault, &recipients, MADE, &mut sealed).await.unwrap();
+    assert_eq!(summary.shares, 2);
+
+    let restored = world.restore(&sealed, &world.other()).await.unwrap();
+    assert_eq!(restored.share_of(of).await.unwrap().unwrap().share.expose(), SECRET);
+    assert_eq!(restored.attest_share(of).await.unwrap(), Some(stored));
+    assert_eq!(restored.prove_share(of).await.unwrap(), proven);
+    let state: Restoration =
+        restored.read_record(Kind::Restoration, "", Epoch(0)).await.unwrap().unwrap();
+    assert_eq!(state.confined(), BTreeSet::from([world.account, account]));
+    // It is as inactive as it was.
+    assert!(restored.share(account, Epoch(1)).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -206,10 +206,10 @@ pub enum DeclineReason {
 }
 
 impl DeclineReason {
-    /// Whether the party may join another attempt of the same session.
+    /// Whether it passes by itself, soon: then the party may join another attempt of the session.
     pub const fn is_passing(self) -> bool {
         match self {
-            Self::Overloaded | Self::AttemptOver => true,
+            Self::Overloaded | Self::NotActive | Self::AttemptOver => true,
             Self::NoShare
             | Self::AccountExists
             | Self::NoAux
@@ -228,8 +228,7 @@ impl DeclineReason {
             | Self::Banned
             | Self::Quarantined
             | Self::StaleEpoch
-            | Self::Unsupported
-            | Self::NotActive => false,
+            | Self::Unsupported => false,
         }
     }
 }

@@ -35,8 +35,19 @@ struct World {
     quarantine: Quarantine,
 }
 
+/// What the peers have of the account.
+#[derive(Clone, Copy)]
+enum Held {
+    Active,
+    Prepared,
+}
+
 impl World {
     async fn new() -> Self {
+        Self::with(Held::Active).await
+    }
+
+    async fn with(held: Held) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let restored = vault(&folder, "restored.sqlite").await;
         let peers = [vault(&folder, "one.sqlite").await, vault(&folder, "two.sqlite").await];
@@ -45,7 +56,13 @@ impl World {
         let mut holders = others.clone();
         holders.insert(restored.party());
         for peer in &peers {
-            peer.store_share(account, Epoch(1), &share(holders.clone())).await.unwrap();
+            let share = share(holders.clone());
+            match held {
+                Held::Active => peer.store_share(account, Epoch(1), &share).await.unwrap(),
+                Held::Prepared => {
+                    peer.prepare_share(account, Epoch(1), &share).await.unwrap();
+                }
+            }
         }
         let quarantine = Quarantine::default();
         quarantine.set(Some(Restoration::new(
@@ -85,6 +102,20 @@ async fn two_peers_release_the_account_and_that_is_durable() {
     assert!(world.quarantine.current().unwrap().confined().is_empty());
     let stored = restoration(&world.restored).await.unwrap();
     assert_eq!(stored, world.quarantine.current());
+}
+
+/// Else an account whose holder was restored on its way would never become active.
+#[tokio::test]
+async fn peers_whose_shares_wait_testify_too() {
+    let world = World::with(Held::Prepared).await;
+    let asked = world.ask();
+    for peer in &world.peers {
+        assert!(fellow_holders(peer).await.unwrap().contains(&world.restored.party()));
+        let testimony = testify(peer, &asked).await.unwrap().unwrap();
+        assert_eq!(testimony.floors, BTreeMap::from([(world.account, Epoch(1))]));
+        world.hear(&asked, &testimony).await;
+    }
+    assert!(world.quarantine.current().unwrap().confined().is_empty());
 }
 
 #[tokio::test]
