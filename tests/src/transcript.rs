@@ -160,9 +160,12 @@ impl Transcript {
         of: EpochPlan,
     ) -> Option<Result<(), ActivationRefusal>> {
         let said = self.0.iter().skip(behind).filter(|said| said.by == party);
-        said.filter_map(|said| match &said.message {
-            ToCoordinator::Activated { of: other, result } if *other == of => Some(*result),
-            _ => None,
+        said.filter_map(|said| {
+            if let ToCoordinator::Activated { of: other, result } = &said.message {
+                (*other == of).then_some(*result)
+            } else {
+                None
+            }
         })
         .next()
     }
@@ -170,9 +173,12 @@ impl Transcript {
     /// Every word of a party on shares of an epoch that came by itself.
     pub fn statements(&self, party: PartyId) -> Vec<&EpochStatement> {
         let said = self.0.iter().filter(|said| said.by == party);
-        said.filter_map(|said| match &said.message {
-            ToCoordinator::Statement(statement) => Some(statement),
-            _ => None,
+        said.filter_map(|said| {
+            if let ToCoordinator::Statement(statement) = &said.message {
+                Some(statement)
+            } else {
+                None
+            }
         })
         .collect()
     }

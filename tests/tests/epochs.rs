@@ -2,7 +2,12 @@
 //! it likes, an accomplice among the holders signs whatever helps, and parties crash in between. The
 //! epoch that signs is the old one or a new one, never neither.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use mpc_engine::SecretBytes;
 use mpc_wire::{

@@ -101,7 +101,7 @@ async fn a_second_key_replaces_no_share_and_one_of_them_signs() {
                 let waits = |said: &&EpochStatement| {
                     said.of == of && matches!(said.verdict, Verdict::Stored(_))
                 };
-                transcript.statements(party).iter().any(|said| waits(said)).then_some(())
+                transcript.statements(party).iter().any(waits).then_some(())
             })
             .await;
     }
