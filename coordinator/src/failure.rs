@@ -108,6 +108,7 @@ const fn refuses_request(reason: DeclineReason) -> bool {
         | DeclineReason::StaleEpoch
         | DeclineReason::Unsupported
         | DeclineReason::Overloaded
+        | DeclineReason::NotActive
         | DeclineReason::AttemptOver => false,
     }
 }

@@ -263,10 +263,10 @@ async fn a_join_to_another_plan_ends_the_attempt_and_an_old_one_does_not() {
         world.say(a.party(), ToCoordinator::Join { session, attempt, join }).await;
     };
     say_join(&world, Attempt(1), PlanHash::new([0; 32])).await;
+    let second = world.invited_to(2).await;
     for _ in 0..world.parties.len() {
         assert!(matches!(world.told().await, ToParty::Abort { attempt: Attempt(1), .. }));
     }
-    let second = world.invited_to(2).await;
     let stored = world.store.session(session).await.unwrap().unwrap();
     let [past] = &stored.record.past[..] else { panic!("{stored:?}") };
     assert_eq!((past.kind, &past.parties), (FailureKind::Transport, &BTreeSet::new()));

@@ -8,9 +8,9 @@ use mpc_session::{
 use mpc_wire::{
     AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DerivationPath,
     EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement, FailureKind, Identity, Intent,
-    IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope,
-    RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin, Stage, Threshold, ToParty,
-    UnixMillis, Verdict,
+    IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck,
+    RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin, Stage, Threshold,
+    ToParty, UnixMillis, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -8,9 +8,10 @@ use mpc_wire::{
     AttemptPlan, Authorization, AuxId, DeclineReason, DerivationPath, Downlink, EcdsaSignature,
     EnrolmentToken, EntryHash, Epoch, EpochKey, EpochPlan, EpochStatement, ErrorCode, FailureKind,
     HashFunction, Inquiry, Intent, IntentHash, IntentKind, Nonce, Objection, PartyId,
-    PartySignature, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope, RoundHeader,
-    Scheme, Seq, SessionId, SessionRefusal, SharesHash, Signature, SignedBan, SignedHead,
-    SignedJoin, Stage, Testimony, Threshold, ToCoordinator, ToParty, UnixMillis, Uplink, Verdict,
+    PartySignature, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck, RoundEnvelope,
+    RoundHeader, Scheme, Seq, SessionId, SessionRefusal, SharesHash, Signature, SignedBan,
+    SignedHead, SignedJoin, Stage, Testimony, Threshold, ToCoordinator, ToParty, UnixMillis,
+    Uplink, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;

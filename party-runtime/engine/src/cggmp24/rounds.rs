@@ -264,8 +264,7 @@ impl<P: ProtocolOf> InRound<P> {
         let (session, accumulator) = (Arc::clone(&self.session), Arc::clone(&self.accumulator));
         let (siblings, keys) = (cast.siblings, Arc::clone(&cast.keys));
         Step::Work(Job::on_values_of(from, "processing a message", move || -> Brought<P, T> {
-            process(&session, &accumulator, siblings, &keys, from, &payload)
-                .map(Outcome::Processed)
+            process(&session, &accumulator, siblings, &keys, from, &payload).map(Outcome::Processed)
         }))
     }
 
