@@ -261,6 +261,22 @@ fn a_person_who_refuses_ends_the_patience() {
     assert!(!status.quorum.contains(&harness.party(asked)));
 }
 
+/// A share whose activation is under way, and a party with too much to do, are asked again; whoever
+/// has no share is not.
+#[test]
+fn what_passes_by_itself_is_not_held_against_a_party() {
+    for (reason, is_over) in [
+        (DeclineReason::NotActive, false),
+        (DeclineReason::Overloaded, false),
+        (DeclineReason::NoShare, true),
+    ] {
+        let mut harness = Harness::open(Purpose::Keygen, &[0, 1, 2]);
+        let from = harness.member(0);
+        harness.step(&Op::Decline { from, reason, stale: false });
+        assert_eq!(harness.session().ended().is_some(), is_over, "{reason}");
+    }
+}
+
 #[test]
 fn only_members_of_the_attempt_can_ask_for_patience() {
     let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);

@@ -324,7 +324,15 @@ fn the_last_entries_are_shown_and_cannot_write_on_the_terminal() {
     for event in ["coordinator_started", "account_created", "session_opened", "session_ended"] {
         assert!(shown.contains(event), "{event}: {shown}");
     }
-    for event in ["intent_judged", "joined", "launched", "share_stored", "outcome_reported"] {
+    let of_parties = [
+        "intent_judged",
+        "joined",
+        "launched",
+        "share_prepared",
+        "share_activated",
+        "outcome_reported",
+    ];
+    for event in of_parties {
         assert!(shown.matches(event).count() >= 3, "{event}: {shown}");
     }
     let only = ["show", "--last", "2", "--only", "party-1", "--output", "json"];
