@@ -38,6 +38,8 @@ struct Liar {
     run: Run,
     engine: Box<dyn Engine>,
     channels: Channels,
+    /// What the others have said so far: who acknowledges nothing hears it again.
+    heard: BTreeSet<(PartyId, Seq)>,
     lie: Lie,
 }
 
@@ -68,7 +70,8 @@ impl Liar {
         let context = RunContext { identity: identity.clone(), plan_hash, joins };
         let task = Task::Keygen { threshold: Threshold(2) };
         let engine = engine(Scheme::EcdsaCggmp24, task, context).unwrap();
-        let mut liar = Self { identity, run, engine, channels, lie };
+        let heard = BTreeSet::new();
+        let mut liar = Self { identity, run, engine, channels, heard, lie };
         let steps = liar.engine.start();
         let said = liar.perform(steps);
         (liar, said)
@@ -76,7 +79,10 @@ impl Liar {
 
     /// Hears a message and says what it has to say to it.
     fn answer(&mut self, envelope: &RoundEnvelope) -> Vec<RoundEnvelope> {
-        let RoundHeader { from, stage, round, .. } = envelope.header;
+        let RoundHeader { from, stage, round, seq, .. } = envelope.header;
+        if !self.heard.insert((from, seq)) {
+            return Vec::new();
+        }
         let payload = self.channels.open(envelope).unwrap();
         let steps = self.engine.receive(from, stage, round, payload);
         self.perform(steps)

@@ -96,6 +96,7 @@ const TABLE: &[(&str, &str, Fate)] = &[
     ("mpc/src/api/parties.rs", "EnrolmentToken", InCase("api::EnrolmentToken")),
     ("mpc/src/keys.rs", "KeysCommand", Wraps),
     ("mpc/src/keys.rs", "NewKeyArgs", Wraps),
+    ("mpc/src/master_key.rs", "MasterKeyArgs", Wraps),
     ("mpc/src/node/data_folder.rs", "MasterKey", InCase("MasterKey")),
     ("mpc/src/requester.rs", "Inner", Unformatted),
     ("mpc/src/secret.rs", "Secret", Redacts),
