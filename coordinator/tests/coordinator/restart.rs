@@ -112,11 +112,13 @@ async fn a_session_that_expired_meanwhile_is_ended() {
 
 #[actix_web::test]
 async fn an_account_on_its_way_arrives_after_restarts() {
-    let mut world = World::of_three().await;
+    let mut world = World::offline(&[Role::Server; 3]).await;
     for party in world.ids.clone() {
         world.parties.behave(party, Manner::Stalls);
         world.parties.behave_in_aux(party, Manner::Stalls);
     }
+    // Once they are there the pool begins its set.
+    world.all_online().await;
     let headers = [("Prefer", "respond-async"), ("Idempotency-Key", "new")];
     let body = json!({"user_id": "alice"});
     let reply = world.post("/api/v1/accounts", &headers, &body).await.expect(202);

@@ -501,7 +501,7 @@ fn intent(purpose: Purpose) -> Intent {
             path: DerivationPath::default(),
             payload: match purpose {
                 Purpose::Canary => Payload::Canary { plan: CANARY_PLAN },
-                _ => Payload::Digest([3; 32]),
+                Purpose::Sign | Purpose::Keygen | Purpose::Aux => Payload::Digest([3; 32]),
             },
             authorization: None,
         },
