@@ -329,6 +329,7 @@ fn the_last_entries_are_shown_and_cannot_write_on_the_terminal() {
         "joined",
         "launched",
         "share_prepared",
+        "share_proven",
         "share_activated",
         "outcome_reported",
     ];

@@ -8,7 +8,7 @@ use mpc_wire::{
     Scheme, SessionId, SharesHash, Threshold, Verdict,
 };
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ struct World {
     vaults: Vec<Vault>,
 }
 
-async fn open(path: &PathBuf) -> Vault {
+async fn open(path: &Path) -> Vault {
     let key = KeySource::Hex(Zeroizing::new("1".repeat(64)));
     Vault::open_or_create(path, &key).await.unwrap()
 }

@@ -25,6 +25,7 @@ const MAX_REMINDED: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Epochs {
     settling: BTreeSet<AccountId>,
+    attesting: usize,
     reminded: Option<EpochPlan>,
 }
 
@@ -83,9 +84,11 @@ impl PendingActor {
     pub(super) fn attest(&mut self, plan: AttemptPlan, ctx: &mut Context<Self>) {
         // What was said before the restoration is not known.
         let may_run = self.running.contains_key(&(plan.session, plan.attempt));
-        if may_run || self.quarantine.is_restored() {
+        let is_busy = self.epochs.attesting >= MAX_SETTLING;
+        if may_run || is_busy || self.quarantine.is_restored() {
             return;
         }
+        self.epochs.attesting += 1;
         let vault = self.vault.clone();
         let attest = async move {
             match dead_attempt(&vault, &plan).await? {
@@ -93,10 +96,13 @@ impl PendingActor {
                 None => Ok(None),
             }
         };
-        ctx.spawn(attest.into_actor(self).map(|attested, actor, ctx| match attested {
-            Ok(Some(statement)) => actor.send(ToCoordinator::Statement(statement)),
-            Ok(None) => {}
-            Err(error) => actor.epoch_failed(&error, ctx),
+        ctx.spawn(attest.into_actor(self).map(|attested, actor, ctx| {
+            actor.epochs.attesting -= 1;
+            match attested {
+                Ok(Some(statement)) => actor.send(ToCoordinator::Statement(statement)),
+                Ok(None) => {}
+                Err(error) => actor.epoch_failed(&error, ctx),
+            }
         }));
     }
 
