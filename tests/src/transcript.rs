@@ -191,9 +191,10 @@ impl Transcript {
     /// The sealed messages of an attempt.
     pub fn rounds(&self, run: Run) -> Vec<&RoundEnvelope> {
         let mut seen = BTreeSet::new();
+        let mut rounds: Vec<_> = self.of(run).filter_map(Said::round).collect();
         // What nobody acknowledges is sent again, the identical bytes: that is nothing new.
-        let is_new = |envelope: &&RoundEnvelope| seen.insert(&envelope.sealed);
-        self.of(run).filter_map(Said::round).filter(is_new).collect()
+        rounds.retain(|envelope| seen.insert(&envelope.sealed));
+        rounds
     }
 
     /// The last step of a session, in any of its attempts, of which a sealed message left a party;
