@@ -101,7 +101,7 @@ async fn with_too_few_online_nothing_is_stored() {
 
 #[actix_web::test]
 async fn a_session_waits_for_parties_until_its_deadline() {
-    let limits = Limits { sign_deadline: Duration::from_millis(1500), ..Limits::default() };
+    let limits = Limits { sign_deadline: Duration::from_millis(4000), ..Limits::default() };
     let world = World::with_limits(&[Role::Server; 3], limits).await;
     world.all_online().await;
     let account = world.account().await;

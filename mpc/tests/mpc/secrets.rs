@@ -179,7 +179,7 @@ fn says_all_but_the_protocols(name: &str, log: &[u8]) {
 }
 
 #[test]
-fn a_demo_from_key_generation_to_signature_tells_no_secret_at_trace() {
+fn row_25_a_demo_from_key_generation_to_signature_tells_no_secret_at_trace() {
     let demo = Demo::shared();
     let data = demo.copy();
     let mut secrets = vec![key_in(&data.path().join("coordinator.key"))];
@@ -202,7 +202,7 @@ fn a_demo_from_key_generation_to_signature_tells_no_secret_at_trace() {
 }
 
 #[test]
-fn nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() {
+fn row_25_nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_trace() {
     let demo = Demo::shared();
     let data = demo.copy();
     let (folder, account) = (data.path(), demo.report()["account_id"].as_str().unwrap().to_owned());
@@ -358,7 +358,7 @@ fn a_panic_tells_where_and_not_why() {
 }
 
 #[test]
-fn a_node_leaves_no_core_dump() {
+fn row_25_a_node_leaves_no_core_dump() {
     let data = tempfile::tempdir().unwrap();
     // With all that the one who starts it may allow.
     let mut lax = Command::new("sh");
