@@ -24,7 +24,10 @@ impl Handler<Outgoing> for PendingActor {
         if let ToCoordinator::Round(envelope) = message {
             return self.send_round(envelope, ctx);
         }
-        if let ToCoordinator::Progress { session, .. } = &message {
+        // Not of a runner that was killed since: nothing would take that out again.
+        if let ToCoordinator::Progress { session, attempt, .. } = &message
+            && self.running.contains_key(&(*session, *attempt))
+        {
             self.standings.insert(*session, message.clone());
         }
         self.send(message);
