@@ -13,6 +13,7 @@ pub(crate) mod writer;
 
 use audit::{AuditLog, Writing};
 use migrations::coordinator::Migrator;
+use migrations::never_outlive_a_transaction;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait;
@@ -27,9 +28,12 @@ const WRITERS: u32 = 1;
 /// Reads go on beside a write in WAL mode; few are needed, each takes a fraction of a millisecond.
 const READERS: u32 = 4;
 
-/// How long a request waits for a connection or a lock: a store that is away shall be noticed
-/// before a caller gives up.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request waits for its turn among this process's writers, or for a connection. With
+/// [`BUSY`] behind it, a caller hears within two seconds that the store is away.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a write waits for another process that is writing.
+const BUSY: Duration = Duration::from_millis(900);
 
 /// The store cannot do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -120,8 +124,9 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
                 // Full: what was committed, and then told, survives a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(PATIENCE)
+                .busy_timeout(BUSY)
         });
+    never_outlive_a_transaction(&mut options);
     options
 }
 

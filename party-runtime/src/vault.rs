@@ -53,6 +53,7 @@ use header::Header;
 use identity::record_of;
 use kek::Keyring;
 use manifest::{Changes, Manifest, compare, find, id_of, upsert};
+use migrations::never_outlive_a_transaction;
 use migrations::party::Migrator;
 use mpc_wire::{AccountId, AuxId, Epoch, Identity, PartyId, SessionId};
 use records::IdentityRecord;
@@ -460,5 +461,6 @@ async fn connect(path: &Path) -> Result<DatabaseConnection, VaultError> {
             // A secret that served its attempt is to be gone from the file, not only unlinked.
             .pragma("secure_delete", "ON")
     });
+    never_outlive_a_transaction(&mut options);
     Ok(Database::connect(options).await?)
 }
