@@ -86,7 +86,19 @@ impl Writer {
 async fn run(db: DatabaseConnection, log: AuditLog, mut entries: mpsc::Receiver<Entry>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while entries.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        match commit(&db, &log, batch.iter().map(|entry| &entry.write)).await {
+        let writing = match log.begin(&db).await {
+            Ok(writing) => writing,
+            Err(error) => {
+                // Whoever has come meanwhile has waited, too: were each batch to wait for itself,
+                // the last would wait for as long as all before it together.
+                let come = std::iter::from_fn(|| entries.try_recv().ok());
+                for entry in batch.drain(..).chain(come) {
+                    answer(entry, Err(error.clone()));
+                }
+                continue;
+            }
+        };
+        match commit(writing, batch.iter().map(|entry| &entry.write)).await {
             Ok(Some(written)) => {
                 for (entry, written) in batch.drain(..).zip(written) {
                     answer(entry, Ok(written));
@@ -116,11 +128,9 @@ fn answer(entry: Entry, written: Result<Written, StoreError>) {
 /// Commits all writes in one transaction; `None` if one of them failed: then none is stored, and
 /// each has to go alone, so that it cannot take the others with it.
 async fn commit(
-    db: &DatabaseConnection,
-    log: &AuditLog,
+    mut writing: Writing,
     writes: impl Iterator<Item = &Write>,
 ) -> Result<Option<Vec<Written>>, StoreError> {
-    let mut writing = log.begin(db).await?;
     let mut all = Vec::new();
     for write in writes {
         match apply(&mut writing, write).await {
