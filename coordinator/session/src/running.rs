@@ -59,11 +59,7 @@ impl Session {
         let stuck_at = self.stuck_at(now);
         match self.running_as(from, attempt) {
             Ok(running) => {
-                // A member can only wait for members.
-                let Position { at, waiting_for } = position;
-                let waiting_for = waiting_for.intersection(&running.plan.quorum).copied().collect();
-                let before = running.positions.insert(from, Position { at, waiting_for });
-                if before.is_none_or(|before| before.at < at) {
+                if running.stands(from, position) {
                     running.stuck_at = stuck_at;
                 }
             }
@@ -333,6 +329,19 @@ fn agree(one: &AttemptOutcome, other: &AttemptOutcome) -> bool {
 }
 
 impl Running {
+    /// Notes where a member says that it stands. Says whether it went on by that.
+    fn stands(&mut self, member: PartyId, position: Position) -> bool {
+        let Position { at, waiting_for } = position;
+        // A member can only wait for members. One that waits for what has passed through here is
+        // itself the one that is hard to reach.
+        let waiting_for = waiting_for.intersection(&self.plan.quorum);
+        let has_passed = |other| self.spoken.get(other).is_some_and(|spoken| *spoken >= at);
+        let waiting_for = waiting_for.map(|other| if has_passed(other) { member } else { *other });
+        let position = Position { at, waiting_for: waiting_for.collect() };
+        let before = self.positions.insert(member, position);
+        before.is_none_or(|before| before.at < at)
+    }
+
     /// Notes that a member has spoken in a round: it is at least there, and nobody who reported
     /// from that round or before lacks it any more. Says whether it went on by that.
     fn has_spoken(&mut self, member: PartyId, at: (Stage, Round)) -> bool {
@@ -340,6 +349,8 @@ impl Running {
         let position =
             self.positions.entry(member).or_insert(Position { at, waiting_for: BTreeSet::new() });
         position.at = position.at.max(at);
+        let spoken = self.spoken.entry(member).or_insert(at);
+        *spoken = at.max(*spoken);
         for other in self.positions.values_mut().filter(|other| other.at <= at) {
             other.waiting_for.remove(&member);
         }

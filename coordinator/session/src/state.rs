@@ -104,6 +104,8 @@ pub(crate) struct Running {
     pub(crate) joins: BTreeMap<PartyId, SignedJoin>,
     /// Where each member stands, by its own word or by the headers of what it sends.
     pub(crate) positions: BTreeMap<PartyId, Position>,
+    /// The newest round in which each member's own messages have passed.
+    pub(crate) spoken: BTreeMap<PartyId, (Stage, Round)>,
     pub(crate) outcomes: BTreeMap<PartyId, AttemptOutcome>,
     /// The members that cannot be reached, and since when.
     pub(crate) away: BTreeMap<PartyId, Millis>,
@@ -122,8 +124,8 @@ impl Running {
     /// Begins to follow the members. `stuck_at` is when they count as stuck if none goes on.
     pub(crate) fn new(joining: Joining, stuck_at: Millis) -> Self {
         let Joining { plan, joins, outcomes, .. } = joining;
-        let (positions, away) = (BTreeMap::new(), BTreeMap::new());
-        Self { plan, joins, positions, outcomes, away, stuck_at }
+        let (positions, spoken, away) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { plan, joins, positions, spoken, outcomes, away, stuck_at }
     }
 
     /// The start of the attempt, as its members are told it; none if not all joins are known.
