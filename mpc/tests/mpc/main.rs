@@ -15,6 +15,8 @@ mod canary;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod coordinator_killed;

@@ -1,0 +1,130 @@
+//! Signings while something new breaks every two seconds.
+
+use super::backend::Backend;
+use super::judge::Judge;
+use super::link::Way;
+use super::site::{Site, UP};
+use actix_rt::System;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The pause between two faults.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a session may take, in seconds.
+const LIFE: u64 = 120;
+
+/// Sessions that run at a time.
+const AT_A_TIME: usize = 4;
+
+/// What breaks.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    OfficeKilled,
+    OfficeStopped,
+    PartyKilled(usize),
+    PartyStopped(usize),
+    LinkCut(usize),
+    LinkSilent(usize, Way),
+}
+
+/// What breaks next, by the seed alone.
+fn fault(seed: u64, number: u64) -> Fault {
+    let hash = Sha256::digest([seed.to_be_bytes(), number.to_be_bytes()].concat());
+    let party = usize::from(hash[1]) % 3;
+    match hash[0] % 7 {
+        0 => Fault::OfficeKilled,
+        1 => Fault::OfficeStopped,
+        2 => Fault::PartyKilled(party),
+        3 => Fault::PartyStopped(party),
+        4 => Fault::LinkCut(party),
+        5 => Fault::LinkSilent(party, Way::Up),
+        _ => Fault::LinkSilent(party, Way::Down),
+    }
+}
+
+impl Fault {
+    fn strike(self, site: &mut Site) {
+        match self {
+            Self::OfficeKilled => site.kill_office(),
+            Self::OfficeStopped => site.signal_office("-STOP"),
+            Self::PartyKilled(party) => site.kill_party(party),
+            Self::PartyStopped(party) => site.signal_party(party, "-STOP"),
+            Self::LinkCut(party) => site.link(party).cut(),
+            Self::LinkSilent(party, way) => site.link(party).silence(way),
+        }
+    }
+
+    fn mend(self, site: &mut Site) {
+        match self {
+            Self::OfficeKilled => site.open_office(),
+            Self::OfficeStopped => site.signal_office("-CONT"),
+            Self::PartyKilled(party) => site.start_party(party),
+            Self::PartyStopped(party) => site.signal_party(party, "-CONT"),
+            Self::LinkCut(party) | Self::LinkSilent(party, _) => site.link(party).mend(),
+        }
+    }
+}
+
+/// One client after another asks and waits, whatever it hears meanwhile.
+async fn sign(site: Rc<RefCell<Site>>, backend: Backend, judge: Rc<RefCell<Judge>>, times: usize) {
+    for _ in 0..times {
+        let request = site.borrow().request(LIFE);
+        let id = backend.place(&request, UP).await;
+        let session = backend.end(id, Duration::from_secs(LIFE + 5)).await;
+        judge.borrow_mut().ended(&request, &session);
+    }
+}
+
+async fn a_storm(signings: usize) {
+    let seed = std::env::var("MPC_SEED").map_or_else(
+        |_| uuid::Uuid::now_v7().as_u64_pair().1,
+        |seed| seed.parse().expect("MPC_SEED is a number"),
+    );
+    println!("MPC_SEED={seed}");
+    let site = Site::start(3).await;
+    let backend = site.backend.clone();
+    let (site, judge) = (Rc::new(RefCell::new(site)), Rc::new(RefCell::new(Judge::default())));
+    let begun = Instant::now();
+    let client = |_| {
+        let (site, judge) = (Rc::clone(&site), Rc::clone(&judge));
+        actix_rt::spawn(sign(site, backend.clone(), judge, signings / AT_A_TIME))
+    };
+    let clients: Vec<_> = (0..AT_A_TIME).map(client).collect();
+    let signed = async {
+        for client in clients {
+            client.await.unwrap();
+        }
+    };
+    let faults = async {
+        for number in 0.. {
+            let fault = fault(seed, number);
+            println!("{:?}: {fault:?}", begun.elapsed());
+            fault.strike(&mut site.borrow_mut());
+            tokio::time::sleep(PAUSE).await;
+            fault.mend(&mut site.borrow_mut());
+        }
+    };
+    tokio::select! {
+        () = signed => {}
+        () = faults => {}
+    }
+    let (sessions, signatures) = judge.borrow().count();
+    println!("{sessions} sessions, {signatures} signatures in {:?}", begun.elapsed());
+    assert_eq!(sessions, signings);
+    // With time enough for each, none of these faults is more than a delay.
+    assert_eq!(signatures, signings);
+}
+
+#[test]
+fn a_fault_every_2_seconds_and_12_signings() {
+    System::new().block_on(a_storm(12));
+}
+
+#[test]
+#[ignore = "takes many minutes: the full figure"]
+fn a_fault_every_2_seconds_and_200_signings() {
+    System::new().block_on(a_storm(200));
+}
