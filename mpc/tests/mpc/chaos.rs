@@ -9,6 +9,7 @@ mod judge;
 mod link;
 mod site;
 
+mod clocks;
 mod killed;
 mod links;
 mod storage;

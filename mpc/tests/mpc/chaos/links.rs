@@ -8,7 +8,7 @@ use mpc::api::SessionState;
 use std::time::{Duration, Instant};
 
 /// By how much a session may miss its deadline.
-const SLACK: Duration = Duration::from_secs(1);
+pub(super) const SLACK: Duration = Duration::from_secs(1);
 
 async fn a_member_is_offline(away: Duration) {
     // Two of three are there, so nobody can take the place of the one that goes.

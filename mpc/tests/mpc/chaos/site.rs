@@ -27,7 +27,7 @@ pub(crate) struct Site {
     pub(crate) account: String,
     api: SocketAddr,
     gateway: SocketAddr,
-    disk: Disk,
+    setting: Setting,
     office: Option<RunningNode>,
     parties: Vec<Seat>,
     pub(crate) backend: Backend,
@@ -51,9 +51,46 @@ impl Drop for Process {
     }
 }
 
+/// How a site is set up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setting {
+    pub(crate) disk: Disk,
+    /// By how many minutes the clocks are wrong.
+    pub(crate) office_clock: i32,
+    pub(crate) party_clocks: [i32; 3],
+    /// The parties' policy.
+    pub(crate) policy: Option<String>,
+}
+
+/// The library that gives a process another time of day; the monotonic clock stays as it is.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// Whether clocks can be made wrong here. Where not it is told, and is a failure in CI.
+pub(crate) fn clocks_can_differ() -> bool {
+    let is_there = Path::new(FAKETIME).exists();
+    if !is_there {
+        println!("SKIPPED: the clocks stay right, for want of libfaketime");
+        assert!(std::env::var_os("CI").is_none(), "which CI must not do");
+    }
+    is_there
+}
+
+/// The environment of a process whose clock is wrong by so many minutes.
+pub(crate) fn clock(minutes: i32) -> Vec<(&'static str, String)> {
+    if minutes == 0 {
+        return Vec::new();
+    }
+    vec![
+        ("LD_PRELOAD", FAKETIME.to_owned()),
+        ("FAKETIME", format!("{minutes:+}m")),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
+}
+
 /// What the office's folder lies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Disk {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Disk {
+    #[default]
     Large,
     /// A file system in memory that only the office sees; it is gone with it.
     Small,
@@ -94,7 +131,7 @@ impl Site {
     /// Starts the office and so many of the parties, and waits until they are online. Must be
     /// called inside an actix system.
     pub(crate) async fn start(parties: usize) -> Self {
-        Self::start_on(Disk::Large, parties).await
+        Self::start_as(Setting::default(), parties).await
     }
 
     /// The same, with the office's folder on a small disk of its own; none where that cannot be
@@ -102,14 +139,16 @@ impl Site {
     pub(crate) async fn with_small_disk(parties: usize) -> Option<Self> {
         let tried = Command::new("unshare").args(UNSHARED).arg("true").output();
         if tried.is_ok_and(|tried| tried.status.success()) {
-            return Some(Self::start_on(Disk::Small, parties).await);
+            let setting = Setting { disk: Disk::Small, ..Setting::default() };
+            return Some(Self::start_as(setting, parties).await);
         }
         println!("SKIPPED: no mount namespace can be had for a small disk");
         assert!(std::env::var_os("CI").is_none(), "which CI must not do");
         None
     }
 
-    async fn start_on(disk: Disk, parties: usize) -> Self {
+    /// The same, with clocks and a policy of a test's own.
+    pub(crate) async fn start_as(setting: Setting, parties: usize) -> Self {
         let demo = Demo::shared();
         let data = apart(demo);
         let account = demo.report()["account_id"].as_str().unwrap().to_owned();
@@ -123,7 +162,7 @@ impl Site {
             account,
             api,
             gateway,
-            disk,
+            setting,
             office: None,
             parties: parties_of_account,
             backend,
@@ -138,12 +177,12 @@ impl Site {
 
     /// Starts gateway and coordinator at their addresses.
     pub(crate) fn open_office(&mut self) {
-        let mut command = self.disk.mpc(&self.data.path().join(OFFICE));
+        let mut command = self.setting.disk.mpc(&self.data.path().join(OFFICE));
         command.args(["node", "--parties", "0", "--log", "warn"]);
         command.arg("--api").arg(self.api.to_string());
         command.arg("--gateway").arg(self.gateway.to_string());
         command.arg("--data").arg(self.data.path().join(OFFICE)).env("MPC_API_KEY", KEY);
-        command.stderr(self.log("office"));
+        command.envs(clock(self.setting.office_clock)).stderr(self.log("office"));
         self.office = Some(RunningNode::spawn(&mut command));
     }
 
@@ -172,17 +211,17 @@ impl Site {
     /// Starts a party, by its number from 0.
     pub(crate) fn start_party(&mut self, number: usize) {
         let log = self.log(&format!("party-{}", number + 1));
-        let mut command = self.party_command(number);
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        self.parties[number].process = Some(Process(child));
-    }
-
-    /// The command of a party.
-    pub(crate) fn party_command(&self, number: usize) -> Command {
         let mut command = mpc(&["party", "run", "--log", "warn", "--gateway"]);
         command.arg(format!("ws://{}/v1/connect", self.parties[number].link.at));
         command.arg("--data").arg(self.data.path().join(format!("party-{}", number + 1)));
-        command
+        command.envs(clock(self.setting.party_clocks[number]));
+        if let Some(policy) = &self.setting.policy {
+            let file = self.data.path().join("policy.toml");
+            std::fs::write(&file, policy).unwrap();
+            command.arg("--policy").arg(file);
+        }
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.parties[number].process = Some(Process(child));
     }
 
     /// Ends a party as a power failure would.
@@ -193,6 +232,11 @@ impl Site {
     /// Sends a party a signal.
     pub(crate) fn signal_party(&self, number: usize, name: &str) {
         signal(name, &self.parties[number].process.as_ref().expect("the party runs").0);
+    }
+
+    /// Where the API is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.api)
     }
 
     pub(crate) fn link(&self, number: usize) -> &Link {
