@@ -9,6 +9,7 @@ use crate::names::{AccountState, Role};
 use crate::opening::{OpenError, Opening};
 use crate::pool::Pool;
 use crate::roster::Roster;
+use crate::staff::DeathNotice;
 use crate::store::account::NewAccount;
 use crate::store::idempotency::Claim;
 use crate::store::party::Party;
@@ -73,6 +74,7 @@ pub(crate) struct Accounts {
     max_pending: usize,
     lives: BTreeMap<AccountId, Care>,
     is_stopping: bool,
+    _notice: DeathNotice,
 }
 
 struct Care {
@@ -95,6 +97,7 @@ impl Accounts {
         clock: Clock,
         activation: Activation,
         limits: &Limits,
+        notice: DeathNotice,
     ) -> Self {
         let canary_deadline = limits.canary_deadline;
         let retry_pause = limits.retry_pause;
@@ -113,6 +116,7 @@ impl Accounts {
             max_pending: limits.max_pending_accounts,
             lives: BTreeMap::new(),
             is_stopping: false,
+            _notice: notice,
         }
     }
 

@@ -1,26 +1,18 @@
 //! Puts the coordinator together, and takes it apart.
 
-use crate::accounts::{Accounts, ResumeAccounts, StopAccounts};
-use crate::activation::Activation;
 use crate::audit::audit_keeper;
 use crate::clock::Clock;
 use crate::config::CoordinatorConfig;
 use crate::http::{self, Api, Door, DoorStats, Keys, ListenError};
-use crate::hub::{Hub, StopHub};
-use crate::pool::{Pool, StopPool};
 use crate::post::Post;
-use crate::requests::Requests;
 use crate::roster::Roster;
-use crate::session_actor::Surroundings;
-use crate::signing::Signing;
+use crate::staff::{Factory, Keeper, StaffError};
 use crate::store::{Store, StoreError};
-use crate::supervisor::{Resume, StopSessions, Supervisor};
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_web::dev::ServerHandle;
 use mpc_wire::{Downlink, Uplink};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Why the coordinator did not start.
@@ -37,23 +29,24 @@ pub enum StartError {
     Actor(#[from] actix::MailboxError),
 }
 
+impl From<StaffError> for StartError {
+    fn from(error: StaffError) -> Self {
+        match error {
+            StaffError::Store(error) => Self::Store(error),
+            StaffError::Actor(error) => Self::Actor(error),
+        }
+    }
+}
+
 /// A running coordinator. Dropping it does not stop it.
 #[derive(Debug)]
 pub struct Coordinator {
     address: SocketAddr,
     door: Arc<Door>,
-    actors: Actors,
+    keeper: Keeper,
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     closing: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-struct Actors {
-    hub: Addr<Hub>,
-    supervisor: Addr<Supervisor>,
-    pool: Addr<Pool>,
-    accounts: Addr<Accounts>,
 }
 
 /// Starts the coordinator inside a running actix system: takes up what was running when it
@@ -79,51 +72,17 @@ pub async fn start(
     // Before anybody is invited: every invitation shows the log's newest head.
     store.keep_audit(audit_keeper(&config.secret)).await?;
 
-    // Hub and supervisor know each other: the hub's address comes before the hub.
-    let hub = Context::<Hub>::new();
-    let around = Surroundings {
+    let factory = Factory {
         store: store.clone(),
-        post: post.clone(),
-        roster: roster.clone(),
-        hub: hub.address(),
-        clock,
-    };
-    let supervisor = Supervisor::new(around, limits.max_running_sessions).start();
-    let requests = Requests::new(store.clone(), supervisor.clone(), clock, limits);
-    let activation = Activation::new(store.clone(), roster.clone(), post.clone());
-    let hub = hub.run(Hub::new(
-        uplink,
-        roster.clone(),
         post,
-        store.clone(),
-        requests,
-        activation.clone(),
-    ));
-
-    // Sessions come back before pool and accounts look for them.
-    let sessions = supervisor.send(Resume).await??;
-    let pool = Pool::new(store.clone(), supervisor.clone(), roster.clone(), clock, limits).start();
-    let accounts = Accounts::new(
-        store.clone(),
-        supervisor.clone(),
-        pool.clone(),
-        roster.clone(),
+        roster: roster.clone(),
         clock,
-        activation,
-        limits,
-    )
-    .start();
-    let actors = Actors { hub, supervisor, pool, accounts };
-    let pending = actors.accounts.send(ResumeAccounts).await??;
-    tracing::info!(sessions, pending_accounts = pending, "taken up again");
+        limits: limits.clone(),
+        uplink: Arc::new(Mutex::new(uplink)),
+    };
+    let keeper = Keeper::start(factory).await?;
 
     let (closing, is_closing) = watch::channel(false);
-    let signing = Signing {
-        store: store.clone(),
-        supervisor: actors.supervisor.clone(),
-        clock,
-        deadline: limits.sign_deadline,
-    };
     let api = Api {
         door: door.clone(),
         keys,
@@ -132,23 +91,20 @@ pub async fn start(
         store,
         roster,
         enrolment: config.enrolment.clone(),
-        hub: actors.hub.clone(),
-        supervisor: actors.supervisor.clone(),
-        accounts: actors.accounts.clone(),
-        signing,
+        staff: keeper.current(),
         is_closing,
     };
     let (server, address) = match http::serve(config.listen, &config.transport, api) {
         Ok(served) => served,
         Err(error) => {
-            actors.stop().await;
+            keeper.stop().await;
             return Err(error.into());
         }
     };
     let handle = server.handle();
     let serving = actix::spawn(server);
     tracing::info!(%address, "the API is served");
-    Ok(Coordinator { address, door, actors, server: handle, serving, closing })
+    Ok(Coordinator { address, door, keeper, server: handle, serving, closing })
 }
 
 impl Coordinator {
@@ -172,27 +128,7 @@ impl Coordinator {
             Ok(Err(error)) => tracing::error!(%error, "the API's server failed"),
             Err(error) => tracing::error!(%error, "the API's server died"),
         }
-        self.actors.stop().await;
+        self.keeper.stop().await;
         tracing::info!("stopped");
-    }
-}
-
-impl Actors {
-    /// Stops them in the order in which they use each other.
-    async fn stop(self) {
-        stop("accounts", &self.accounts, StopAccounts).await;
-        stop("pool", &self.pool, StopPool).await;
-        stop("supervisor", &self.supervisor, StopSessions).await;
-        stop("hub", &self.hub, StopHub).await;
-    }
-}
-
-async fn stop<A, M>(name: &'static str, actor: &Addr<A>, message: M)
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: Message<Result = ()> + Send + 'static,
-{
-    if actor.send(message).await.is_err() {
-        tracing::error!(name, "an actor had died before it was stopped");
     }
 }

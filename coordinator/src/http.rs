@@ -25,16 +25,12 @@ mod source;
 mod time;
 mod views;
 
-use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::enrolment::EnrolmentSecret;
-use crate::hub::Hub;
 use crate::roster::Roster;
-use crate::signing::Signing;
+use crate::staff::Staff;
 use crate::store::Store;
-use crate::supervisor::Supervisor;
-use actix::Addr;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, Resource, web};
@@ -60,15 +56,17 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) roster: Roster,
     pub(crate) enrolment: Option<EnrolmentSecret>,
-    pub(crate) hub: Addr<Hub>,
-    pub(crate) supervisor: Addr<Supervisor>,
-    pub(crate) accounts: Addr<Accounts>,
-    pub(crate) signing: Signing,
+    pub(crate) staff: watch::Receiver<Arc<Staff>>,
     /// Turns true when the coordinator stops.
     pub(crate) is_closing: watch::Receiver<bool>,
 }
 
 impl Api {
+    /// The actors as they are now.
+    fn staff(&self) -> Arc<Staff> {
+        Arc::clone(&self.staff.borrow())
+    }
+
     /// What comes within `wait`, unless the coordinator stops before.
     async fn within<T>(&self, wait: Duration, event: impl Future<Output = T>) -> Option<T> {
         let mut is_closing = self.is_closing.clone();

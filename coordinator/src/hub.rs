@@ -13,15 +13,16 @@ use crate::relay::Word;
 use crate::requests::Requests;
 use crate::roster::Roster;
 use crate::session_actor::{Missed, SessionActor, ToSession};
+use crate::staff::{DeathNotice, SharedUplink};
 use crate::store::Store;
 use crate::store::witnessed::Witnessed;
 use actix::prelude::*;
-use futures_util::stream::poll_fn;
+use futures_util::stream::{StreamExt, once, unfold};
 use mpc_wire::{
     Intent, PartyId, SessionId, SessionRefusal, SignedHead, ToCoordinator, ToParty, Uplink,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tokio::sync::mpsc;
+use std::sync::Arc;
 
 /// Sessions that come and go at a time; who finds no room waits for it.
 const HUB_MAILBOX: usize = 256;
@@ -35,7 +36,7 @@ const MAX_REQUESTS: usize = 64;
 
 /// Brings what parties say to their sessions.
 pub(crate) struct Hub {
-    uplink: Option<mpsc::Receiver<Uplink>>,
+    uplink: SharedUplink,
     roster: Roster,
     post: Post,
     store: Store,
@@ -47,6 +48,7 @@ pub(crate) struct Hub {
     requested: BTreeSet<SessionId>,
     /// What each party has to say to others, behind the word that is being carried.
     words: BTreeMap<PartyId, VecDeque<Word>>,
+    _notice: DeathNotice,
 }
 
 struct Route {
@@ -57,15 +59,16 @@ struct Route {
 
 impl Hub {
     pub(crate) fn new(
-        uplink: mpsc::Receiver<Uplink>,
+        uplink: SharedUplink,
         roster: Roster,
         post: Post,
         store: Store,
         requests: Requests,
         activation: Activation,
+        notice: DeathNotice,
     ) -> Self {
         Self {
-            uplink: Some(uplink),
+            uplink,
             roster,
             post,
             store,
@@ -75,6 +78,7 @@ impl Hub {
             lookups: 0,
             requested: BTreeSet::new(),
             words: BTreeMap::new(),
+            _notice: notice,
         }
     }
 
@@ -228,9 +232,11 @@ impl Actor for Hub {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(HUB_MAILBOX);
-        if let Some(mut uplink) = self.uplink.take() {
-            ctx.add_stream(poll_fn(move |cx| uplink.poll_recv(cx)));
-        }
+        // A hub that is being replaced gives it free when it is gone.
+        let uplink = once(Arc::clone(&self.uplink).lock_owned());
+        ctx.add_stream(uplink.flat_map(|uplink| {
+            unfold(uplink, |mut uplink| async { Some((uplink.recv().await?, uplink)) })
+        }));
     }
 }
 

@@ -5,7 +5,7 @@
 //! through the downlink; what they say comes in through the `hub`, until the session ends, is
 //! stored, and the request is answered.
 //!
-//! Reading order: `config` and `coordinator` (what it is put together from), `http`
+//! Reading order: `config`, `coordinator` and `staff` (what it is put together from), `http`
 //! with `api_key` and `signing` (the way in), `supervisor` with `opening`, `session_actor` with `decode`,
 //! `enrolment` (who is let in), `hub` with `requests`, `pool` (aux sets), `accounts` with `life` (from order to first use),
 //! `store` (what survives), `audit` (what is entered of it), `roster`, `post`, `clock`, `backoff`, `names`, `failure`.
@@ -33,6 +33,7 @@ mod requests;
 mod roster;
 mod session_actor;
 mod signing;
+mod staff;
 mod store;
 mod supervisor;
 

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::names::Role;
 use crate::opening::{EndWatch, OpenError, Opening, Stopping};
 use crate::roster::Roster;
+use crate::staff::DeathNotice;
 use crate::store::aux_set::AuxSet;
 use crate::store::party::Party;
 use crate::store::{Store, StoreError};
@@ -45,6 +46,7 @@ pub(crate) struct Pool {
     is_considering: bool,
     /// Something changed while considering.
     is_stale: bool,
+    _notice: DeathNotice,
 }
 
 /// What the store says.
@@ -62,6 +64,7 @@ impl Pool {
         roster: Roster,
         clock: Clock,
         limits: &Limits,
+        notice: DeathNotice,
     ) -> Self {
         Self {
             store,
@@ -75,6 +78,7 @@ impl Pool {
             watched: BTreeSet::new(),
             is_considering: false,
             is_stale: false,
+            _notice: notice,
         }
     }
 

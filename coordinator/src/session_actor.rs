@@ -56,6 +56,8 @@ pub(crate) struct Ties {
     pub(crate) end: watch::Sender<Option<Arc<StoredSession>>>,
     /// Dropped unused when the actor dies: that is how its supervisor notices.
     pub(crate) exit: oneshot::Sender<Exit>,
+    /// Closed when the supervisor is gone.
+    pub(crate) supervisor: watch::Receiver<()>,
 }
 
 /// Parties some of whose messages found no room. Instead of waiting for what will not come, the
@@ -87,6 +89,7 @@ pub(crate) struct SessionActor {
     timer: Option<(Millis, SpawnHandle)>,
     end: watch::Sender<Option<Arc<StoredSession>>>,
     exit: Option<oneshot::Sender<Exit>>,
+    supervisor: watch::Receiver<()>,
     span: Span,
 }
 
@@ -107,6 +110,7 @@ impl SessionActor {
             timer: None,
             end: ties.end,
             exit: Some(ties.exit),
+            supervisor: ties.supervisor,
             span,
         }
     }
@@ -185,6 +189,14 @@ impl SessionActor {
         });
     }
 
+    /// Ends the actor when its supervisor is gone: another one will make another actor for the
+    /// session, and there must not be two.
+    fn go_with_the_supervisor(&mut self, ctx: &mut Context<Self>) {
+        let mut supervisor = self.supervisor.clone();
+        let gone = async move { while supervisor.changed().await.is_ok() {} };
+        ctx.spawn(gone.into_actor(self).map(|(), _, ctx| ctx.stop()));
+    }
+
     fn leave(&mut self, exit: Exit, ctx: &mut Context<Self>) {
         // The supervisor listens for as long as it lives; without one nobody needs to know.
         if let Some(teller) = self.exit.take()
@@ -255,6 +267,7 @@ impl Actor for SessionActor {
             address: ctx.address(),
             missed: self.missed.clone(),
         };
+        self.go_with_the_supervisor(ctx);
         let hub = self.around.hub.clone();
         // The way back must be open before anybody is invited.
         let attached = async move { hub.send(attach).await };

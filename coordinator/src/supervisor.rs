@@ -7,6 +7,7 @@
 use crate::hub::Detach;
 use crate::opening::{EndWatch, OpenError, Opening};
 use crate::session_actor::{Birth, Exit, SessionActor, Surroundings, Ties, ToSession};
+use crate::staff::DeathNotice;
 use crate::store::StoreError;
 use crate::store::session::{NewSession, Saving, StoredSession};
 use crate::store::writer::Written;
@@ -34,6 +35,9 @@ pub(crate) struct Supervisor {
     permits: Arc<Semaphore>,
     charges: BTreeMap<SessionId, Charge>,
     is_stopping: bool,
+    /// Closed with the supervisor, which every session actor goes with.
+    presence: watch::Sender<()>,
+    _notice: DeathNotice,
 }
 
 /// A session in the supervisor's care.
@@ -61,9 +65,11 @@ enum Revival {
 }
 
 impl Supervisor {
-    pub(crate) fn new(around: Surroundings, max_running: usize) -> Self {
+    pub(crate) fn new(around: Surroundings, max_running: usize, notice: DeathNotice) -> Self {
         let permits = Arc::new(Semaphore::new(max_running.min(Semaphore::MAX_PERMITS)));
-        Self { around, permits, charges: BTreeMap::new(), is_stopping: false }
+        let charges = BTreeMap::new();
+        let presence = watch::Sender::new(());
+        Self { around, permits, charges, is_stopping: false, presence, _notice: notice }
     }
 
     /// Starts an actor for the session and listens for its exit.
@@ -72,7 +78,8 @@ impl Supervisor {
             return;
         };
         let (exit, exited) = oneshot::channel();
-        let ties = Ties { end: charge.end.clone(), exit };
+        let supervisor = self.presence.subscribe();
+        let ties = Ties { end: charge.end.clone(), exit, supervisor };
         charge.actor = Some(SessionActor::new(birth, ties, self.around.clone()).start());
         let exited = exited.into_actor(self);
         ctx.spawn(exited.map(move |exit, supervisor, ctx| supervisor.exited(id, exit.ok(), ctx)));

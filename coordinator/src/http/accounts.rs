@@ -68,7 +68,7 @@ pub(crate) async fn create(
         return Ok(answer);
     }
     let order = AccountOrder { claim: claim.clone(), asker: caller.asker(), ..order };
-    match api.accounts.send(Create(order)).await.map_err(|_| Stopping)? {
+    match api.staff().accounts.send(Create(order)).await.map_err(|_| Stopping)? {
         Ok((account, _)) => answer(&api, account, wait).await,
         Err(CreateError::Open(OpenError::KeyTaken)) => {
             let twin = idempotency::replay(&api, claim.as_ref(), wait).await?;
@@ -124,7 +124,7 @@ pub(crate) async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let mut account = load(api, id).await?;
     if matches!(account.state, AccountState::Generating | AccountState::Activating) {
-        let mut state = api.accounts.send(Follow(id)).await.map_err(|_| Stopping)?;
+        let mut state = api.staff().accounts.send(Follow(id)).await.map_err(|_| Stopping)?;
         let settled =
             state.wait_for(|state| matches!(state, AccountState::Active | AccountState::Failed));
         api.within(wait, settled).await;

@@ -88,7 +88,7 @@ pub(crate) async fn revoke(
 ) -> Result<HttpResponse, Problem> {
     let party: PartyId = id.parse().map_err(|_| not_found(&id))?;
     let order = Revoke { party, asker: caller.asker() };
-    let known = match api.hub.send(order).await.map_err(|_| Stopping)? {
+    let known = match api.staff().hub.send(order).await.map_err(|_| Stopping)? {
         Ok(known) => known.ok_or_else(|| not_found(&id))?,
         Err(RevokeError::Store(error)) => return Err(error.into()),
         Err(RevokeError::Undeliverable(error)) => {

@@ -87,7 +87,7 @@ pub(crate) async fn cancel(
 }
 
 async fn find(api: &Api, id: SessionId) -> Result<Option<RunningSession>, Stopping> {
-    api.supervisor.send(Find(id)).await.map_err(|_| Stopping)
+    api.staff().supervisor.send(Find(id)).await.map_err(|_| Stopping)
 }
 
 fn parse_id(id: &str) -> Result<SessionId, Problem> {

@@ -69,7 +69,7 @@ pub(crate) async fn sign(
     }
     let order = order(&api, body, claim.clone(), &caller)?;
     let account = accounts::find(&api, &id).await?;
-    match api.signing.open(account, order).await {
+    match api.staff().signing.open(account, order).await {
         Ok(mut end) => match api.within(wait, end.ended()).await {
             Some(Ok(stored)) => of_ended(&stored),
             Some(Err(_)) | None => answer(&api, end.session, Duration::ZERO).await,
@@ -123,7 +123,7 @@ fn authorize(
     hex::decode_to_slice(&digits, &mut signature)
         .map_err(|_| invalid("signature must be 128 hexadecimal digits"))?;
     // The parties judge by their own clocks; what has expired by this one need not trouble them.
-    if expires_at <= api.signing.clock.wall() {
+    if expires_at <= api.clock.wall() {
         let detail = "sign the request again, with a later expires_at and a new request_id";
         return Err(Problem::new(Code::AuthorizationExpired, detail));
     }

@@ -46,11 +46,13 @@ impl World {
             hub: hub.address(),
             clock,
         };
-        let supervisor = Supervisor::new(around, max_running).start();
+        let supervisor = Supervisor::new(around, max_running, DeathNotice::unread()).start();
         let requests = Requests::new(store.clone(), supervisor.clone(), clock, &Limits::default());
         let activation = Activation::new(store.clone(), roster.clone(), post.clone());
         let (on_line, kept) = (roster.clone(), store.clone());
-        hub.run(Hub::new(from_gateway, on_line, post, kept, requests, activation));
+        let from_gateway = Arc::new(tokio::sync::Mutex::new(from_gateway));
+        let notice = DeathNotice::unread();
+        hub.run(Hub::new(from_gateway, on_line, post, kept, requests, activation, notice));
         let identities: Vec<_> = (0..2).map(|_| Identity::generate()).collect();
         let parties: BTreeSet<_> = identities.iter().map(Identity::party).collect();
         parties.iter().for_each(|party| roster.set_online(*party));

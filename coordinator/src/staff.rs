@@ -1,0 +1,238 @@
+//! The coordinator's long-lived actors: made together by a factory, and replaced together.
+//!
+//! They hold each other's addresses, so when one of them dies the others go with it: a death is
+//! seen through a drop guard and counted, and a fresh staff begins from the store, as after a
+//! restart of the process. What parties say meanwhile waits in the uplink.
+
+use crate::accounts::{Accounts, ResumeAccounts, StopAccounts};
+use crate::activation::Activation;
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::hub::{Hub, StopHub};
+use crate::pool::{Pool, StopPool};
+use crate::post::Post;
+use crate::requests::Requests;
+use crate::roster::Roster;
+use crate::session_actor::Surroundings;
+use crate::signing::Signing;
+use crate::store::{Store, StoreError};
+use crate::supervisor::{Resume, StopSessions, Supervisor};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use mpc_wire::Uplink;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Pause before a fresh staff begins, so that one that dies at once, or a store that stays away, is
+/// not hammered.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
+
+/// Deaths that may wait to be heard of: the first is enough, and the others follow from it.
+const DEATHS: usize = 4;
+
+/// Why a staff could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StaffError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("an actor of the coordinator died at its start")]
+    Actor(#[from] actix::MailboxError),
+}
+
+/// What the gateway sends, for whichever hub listens now.
+pub(crate) type SharedUplink = Arc<Mutex<mpsc::Receiver<Uplink>>>;
+
+/// Says that its actor is gone, however that came.
+#[derive(Debug)]
+pub(crate) struct DeathNotice {
+    who: &'static str,
+    deaths: mpsc::Sender<&'static str>,
+}
+
+impl DeathNotice {
+    /// A notice that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn unread() -> Self {
+        Self { who: "actor", deaths: mpsc::channel(1).0 }
+    }
+}
+
+impl Drop for DeathNotice {
+    fn drop(&mut self) {
+        // Without room, or a keeper, somebody's death is known already, or nobody needs to know.
+        if self.deaths.try_send(self.who).is_err() {
+            tracing::debug!(who = self.who, "an actor has gone with the others");
+        }
+    }
+}
+
+/// The actors of one generation.
+#[derive(Debug, Clone)]
+pub(crate) struct Staff {
+    pub(crate) hub: Addr<Hub>,
+    pub(crate) supervisor: Addr<Supervisor>,
+    pub(crate) accounts: Addr<Accounts>,
+    pub(crate) signing: Signing,
+    pool: Addr<Pool>,
+}
+
+impl Staff {
+    /// Stops them in the order in which they use each other.
+    async fn stop(&self) {
+        stop("accounts", &self.accounts, StopAccounts).await;
+        stop("pool", &self.pool, StopPool).await;
+        stop("supervisor", &self.supervisor, StopSessions).await;
+        stop("hub", &self.hub, StopHub).await;
+    }
+}
+
+async fn stop<A, M>(name: &'static str, actor: &Addr<A>, message: M)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message<Result = ()> + Send + 'static,
+{
+    if actor.send(message).await.is_err() {
+        tracing::error!(name, "an actor had died before it was stopped");
+    }
+}
+
+/// Makes the coordinator's actors.
+pub(crate) struct Factory {
+    pub(crate) store: Store,
+    pub(crate) post: Post,
+    pub(crate) roster: Roster,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) uplink: SharedUplink,
+}
+
+impl Factory {
+    /// A staff that has taken up what is stored, and where it will be told if one of it dies.
+    async fn make(&self) -> Result<(Staff, mpsc::Receiver<&'static str>), StaffError> {
+        let Self { store, post, roster, clock, limits, uplink } = self;
+        let (deaths, died) = mpsc::channel(DEATHS);
+        let notice = |who| DeathNotice { who, deaths: deaths.clone() };
+        // Hub and supervisor know each other: the hub's address comes before the hub.
+        let hub = Context::<Hub>::new();
+        let around = Surroundings {
+            store: store.clone(),
+            post: post.clone(),
+            roster: roster.clone(),
+            hub: hub.address(),
+            clock: *clock,
+        };
+        let supervisor =
+            Supervisor::new(around, limits.max_running_sessions, notice("supervisor")).start();
+        let requests = Requests::new(store.clone(), supervisor.clone(), *clock, limits);
+        let activation = Activation::new(store.clone(), roster.clone(), post.clone());
+        let hub = hub.run(Hub::new(
+            Arc::clone(uplink),
+            roster.clone(),
+            post.clone(),
+            store.clone(),
+            requests,
+            activation.clone(),
+            notice("hub"),
+        ));
+
+        // Sessions come back before pool and accounts look for them.
+        let sessions = supervisor.send(Resume).await??;
+        let pool = Pool::new(
+            store.clone(),
+            supervisor.clone(),
+            roster.clone(),
+            *clock,
+            limits,
+            notice("pool"),
+        )
+        .start();
+        let accounts = Accounts::new(
+            store.clone(),
+            supervisor.clone(),
+            pool.clone(),
+            roster.clone(),
+            *clock,
+            activation,
+            limits,
+            notice("accounts"),
+        )
+        .start();
+        let pending = accounts.send(ResumeAccounts).await??;
+        tracing::info!(sessions, pending_accounts = pending, "taken up again");
+        let signing = Signing {
+            store: store.clone(),
+            supervisor: supervisor.clone(),
+            clock: *clock,
+            deadline: limits.sign_deadline,
+        };
+        Ok((Staff { hub, supervisor, accounts, signing, pool }, died))
+    }
+}
+
+/// Keeps a staff alive until it is told to stop it.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    current: watch::Receiver<Arc<Staff>>,
+    stopping: oneshot::Sender<()>,
+    keeping: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts the first staff.
+    pub(crate) async fn start(factory: Factory) -> Result<Self, StaffError> {
+        let (staff, died) = factory.make().await?;
+        let (told, current) = watch::channel(Arc::new(staff));
+        let (stopping, stopped) = oneshot::channel();
+        let keeping = actix::spawn(keep(factory, told, died, stopped));
+        Ok(Self { current, stopping, keeping })
+    }
+
+    /// The staff as it is now. While one is replaced it is the old one, which answers nothing.
+    pub(crate) fn current(&self) -> watch::Receiver<Arc<Staff>> {
+        self.current.clone()
+    }
+
+    /// Stops the staff for good.
+    pub(crate) async fn stop(self) {
+        let Self { current: _, stopping, keeping } = self;
+        if stopping.send(()).is_err() || keeping.await.is_err() {
+            tracing::error!("the keeper of the coordinator's actors had died");
+        }
+    }
+}
+
+async fn keep(
+    factory: Factory,
+    current: watch::Sender<Arc<Staff>>,
+    mut died: mpsc::Receiver<&'static str>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let mut deaths: u64 = 0;
+    loop {
+        let who = tokio::select! {
+            // Also when the coordinator itself was dropped without a stop: it goes on then.
+            Ok(()) = &mut stopped => break,
+            Some(who) = died.recv() => who,
+        };
+        deaths += 1;
+        tracing::error!(who, deaths, "an actor of the coordinator died: all are replaced");
+        let dead = Arc::clone(&current.borrow());
+        dead.stop().await;
+        died = loop {
+            tokio::time::sleep(RESTART_PAUSE).await;
+            match factory.make().await {
+                Ok((staff, died)) => {
+                    current.send_replace(Arc::new(staff));
+                    break died;
+                }
+                Err(error) => tracing::error!(%error, "the actors cannot begin again yet"),
+            }
+        };
+    }
+    let staff = Arc::clone(&current.borrow());
+    staff.stop().await;
+}
+
+#[cfg(test)]
+mod tests;
