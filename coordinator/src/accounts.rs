@@ -1,20 +1,16 @@
 //! Creates accounts, and keeps each in the care of one task until it is active or has failed.
 
-use crate::activation::Activation;
 use crate::audit::Asker;
-use crate::clock::Clock;
 use crate::config::Limits;
 use crate::life::{Life, LifeParts};
 use crate::names::{AccountState, Role};
 use crate::opening::{OpenError, Opening};
-use crate::pool::Pool;
-use crate::roster::Roster;
 use crate::staff::DeathNotice;
+use crate::store::StoreError;
 use crate::store::account::NewAccount;
 use crate::store::idempotency::Claim;
 use crate::store::party::Party;
-use crate::store::{Store, StoreError};
-use crate::supervisor::{Open, Supervisor};
+use crate::supervisor::Open;
 use actix::prelude::*;
 use mpc_wire::{AccountId, Intent, IntentKind, PartyId, RequestId, Scheme, SessionId, Threshold};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,29 +85,9 @@ impl Drop for Care {
 }
 
 impl Accounts {
-    pub(crate) fn new(
-        store: Store,
-        supervisor: Addr<Supervisor>,
-        pool: Addr<Pool>,
-        roster: Roster,
-        clock: Clock,
-        activation: Activation,
-        limits: &Limits,
-        notice: DeathNotice,
-    ) -> Self {
-        let canary_deadline = limits.canary_deadline;
-        let retry_pause = limits.retry_pause;
+    pub(crate) fn new(parts: LifeParts, limits: &Limits, notice: DeathNotice) -> Self {
         Self {
-            parts: LifeParts {
-                store,
-                supervisor,
-                pool,
-                roster,
-                clock,
-                activation,
-                canary_deadline,
-                retry_pause,
-            },
+            parts,
             keygen_deadline: limits.keygen_deadline,
             max_pending: limits.max_pending_accounts,
             lives: BTreeMap::new(),

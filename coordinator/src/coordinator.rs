@@ -118,9 +118,11 @@ impl Coordinator {
         self.door.stats()
     }
 
-    /// Stops: no new requests, answers under way within bounds, then the actors. Sessions that run
-    /// are taken up at the next start.
+    /// Stops: nothing new is begun, what is under way is given some time and its requests are
+    /// answered, then the API and the actors end. Sessions that run then are taken up at the next
+    /// start.
     pub async fn stop(self) {
+        self.keeper.drain().await;
         self.closing.send_replace(true);
         self.server.stop(true).await;
         match self.serving.await {

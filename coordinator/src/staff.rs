@@ -9,24 +9,31 @@ use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::hub::{Hub, StopHub};
+use crate::life::LifeParts;
 use crate::pool::{Pool, StopPool};
 use crate::post::Post;
 use crate::requests::Requests;
 use crate::roster::Roster;
-use crate::session_actor::Surroundings;
+use crate::session_actor::{Ask, Standing, Surroundings};
 use crate::signing::Signing;
 use crate::store::{Store, StoreError};
-use crate::supervisor::{Resume, StopSessions, Supervisor};
+use crate::supervisor::{Drain, Resume, RunningSession, StopSessions, Supervisor};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use mpc_session::Phase;
 use mpc_wire::Uplink;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Pause before a fresh staff begins, so that one that dies at once, or a store that stays away, is
 /// not hammered.
 const RESTART_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long what is under way may go on when the coordinator is told to stop: several signatures on
+/// a slow machine, and well within the half minute that process managers give.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Deaths that may wait to be heard of: the first is enough, and the others follow from it.
 const DEATHS: usize = 4;
@@ -78,6 +85,35 @@ pub(crate) struct Staff {
 }
 
 impl Staff {
+    /// Opens nothing new, and waits for the attempts that are under way. What waits for a person or
+    /// a party is left alone, as is what takes too long: it is taken up at the next start.
+    async fn drain(&self) {
+        let Ok(running) = self.supervisor.send(Drain).await else {
+            return;
+        };
+        let mut under_way = Vec::new();
+        for RunningSession { actor, end } in running {
+            let Some(actor) = actor else { continue };
+            if let Ok(Standing { status, .. }) = actor.send(Ask).await
+                && matches!(status.phase, Phase::Joining | Phase::Running | Phase::Ended)
+            {
+                under_way.push(end);
+            }
+        }
+        let sessions = under_way.len();
+        tracing::info!(sessions, "waiting for what is under way");
+        let ends = async {
+            for end in &mut under_way {
+                if end.ended().await.is_err() {
+                    tracing::debug!(session = %end.session, "it ends without a word");
+                }
+            }
+        };
+        if timeout(DRAIN_PATIENCE, ends).await.is_err() {
+            tracing::warn!("what is still under way is taken up at the next start");
+        }
+    }
+
     /// Stops them in the order in which they use each other.
     async fn stop(&self) {
         stop("accounts", &self.accounts, StopAccounts).await;
@@ -147,17 +183,17 @@ impl Factory {
             notice("pool"),
         )
         .start();
-        let accounts = Accounts::new(
-            store.clone(),
-            supervisor.clone(),
-            pool.clone(),
-            roster.clone(),
-            *clock,
+        let parts = LifeParts {
+            store: store.clone(),
+            supervisor: supervisor.clone(),
+            pool: pool.clone(),
+            roster: roster.clone(),
+            clock: *clock,
             activation,
-            limits,
-            notice("accounts"),
-        )
-        .start();
+            canary_deadline: limits.canary_deadline,
+            retry_pause: limits.retry_pause,
+        };
+        let accounts = Accounts::new(parts, limits, notice("accounts")).start();
         let pending = accounts.send(ResumeAccounts).await??;
         tracing::info!(sessions, pending_accounts = pending, "taken up again");
         let signing = Signing {
@@ -191,6 +227,12 @@ impl Keeper {
     /// The staff as it is now. While one is replaced it is the old one, which answers nothing.
     pub(crate) fn current(&self) -> watch::Receiver<Arc<Staff>> {
         self.current.clone()
+    }
+
+    /// Has the staff open nothing new, and waits for what is under way.
+    pub(crate) async fn drain(&self) {
+        let staff = Arc::clone(&self.current.borrow());
+        staff.drain().await;
     }
 
     /// Stops the staff for good.

@@ -34,6 +34,7 @@ pub(crate) struct Supervisor {
     around: Surroundings,
     permits: Arc<Semaphore>,
     charges: BTreeMap<SessionId, Charge>,
+    is_draining: bool,
     is_stopping: bool,
     /// Closed with the supervisor, which every session actor goes with.
     presence: watch::Sender<()>,
@@ -69,7 +70,15 @@ impl Supervisor {
         let permits = Arc::new(Semaphore::new(max_running.min(Semaphore::MAX_PERMITS)));
         let charges = BTreeMap::new();
         let presence = watch::Sender::new(());
-        Self { around, permits, charges, is_stopping: false, presence, _notice: notice }
+        Self {
+            around,
+            permits,
+            charges,
+            is_draining: false,
+            is_stopping: false,
+            presence,
+            _notice: notice,
+        }
     }
 
     /// Starts an actor for the session and listens for its exit.
@@ -240,7 +249,7 @@ impl Handler<Open> for Supervisor {
 
     fn handle(&mut self, Open(opening): Open, _ctx: &mut Self::Context) -> Self::Result {
         let id = opening.intent.session;
-        let permit = if self.is_stopping {
+        let permit = if self.is_stopping || self.is_draining {
             Err(OpenError::Stopping)
         } else if self.charges.contains_key(&id) {
             Err(OpenError::SessionExists)
@@ -340,6 +349,24 @@ impl Handler<Find> for Supervisor {
         let charge = self.charges.get(&id)?;
         let end = EndWatch::new(id, charge.end.subscribe());
         Some(RunningSession { actor: charge.actor.clone(), end })
+    }
+}
+
+/// The coordinator is about to stop: nothing new is opened from now on. Names what runs.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<RunningSession>")]
+pub(crate) struct Drain;
+
+impl Handler<Drain> for Supervisor {
+    type Result = MessageResult<Drain>;
+
+    fn handle(&mut self, Drain: Drain, _ctx: &mut Self::Context) -> Self::Result {
+        self.is_draining = true;
+        let running = self.charges.iter().map(|(id, charge)| RunningSession {
+            actor: charge.actor.clone(),
+            end: EndWatch::new(*id, charge.end.subscribe()),
+        });
+        MessageResult(running.collect())
     }
 }
 

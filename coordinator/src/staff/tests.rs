@@ -74,13 +74,13 @@ impl World {
 
     /// Both parties are invited to the session.
     async fn invited_to(&mut self, session: SessionId) {
-        for _ in 0..self.parties.len() {
-            match self.downlink.recv().await.unwrap() {
-                Downlink::Deliver { message, .. } => match *message {
-                    ToParty::Invite { intent, .. } => assert_eq!(intent.session, session),
-                    other => panic!("{other:?}"),
-                },
-                other => panic!("{other:?}"),
+        let mut invited = BTreeSet::new();
+        while invited != self.parties {
+            if let Downlink::Deliver { to, message } = self.downlink.recv().await.unwrap()
+                && let ToParty::Invite { intent, .. } = *message
+            {
+                assert_eq!(intent.session, session);
+                invited.insert(to);
             }
         }
     }

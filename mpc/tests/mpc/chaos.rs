@@ -10,6 +10,7 @@ mod link;
 mod site;
 
 mod clocks;
+mod ending;
 mod killed;
 mod links;
 mod storage;

@@ -100,8 +100,13 @@ impl RunningNode {
     }
 
     /// Asks the node to stop and waits for it.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(self) -> ExitStatus {
         signal("-TERM", &self.child);
+        self.ended()
+    }
+
+    /// Waits for the node's end.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }

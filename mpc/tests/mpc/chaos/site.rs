@@ -201,6 +201,16 @@ impl Site {
         self.office.as_ref().expect("the office runs").signal(name);
     }
 
+    /// Waits for the office's own end; its exit code.
+    pub(crate) fn office_ends(&mut self) -> Option<i32> {
+        self.office.take().expect("the office runs").ended().code()
+    }
+
+    /// A party's process.
+    pub(crate) fn party_process(&self, number: usize) -> u32 {
+        self.parties[number].process.as_ref().expect("the party runs").0.id()
+    }
+
     /// The small disk, as it is reached from outside of the office's namespace.
     pub(crate) fn small_disk(&self) -> PathBuf {
         let office = self.data.path().join(OFFICE);
