@@ -13,9 +13,14 @@ use mpc_wire::{
 };
 use std::collections::BTreeSet;
 
-/// How many attempts a session may take: enough to leave every party of a usual set out once, few
-/// enough that a session which cannot work says so before its deadline.
-pub const MAX_ATTEMPTS: u32 = 5;
+/// How many attempts of a session may fail by a fault: enough to leave every party of a usual set
+/// out once, few enough that a session which cannot work says so before its deadline. Members that
+/// go away are no fault: with time left the session goes on.
+pub const MAX_FAULTS: usize = 5;
+
+/// How many attempts a session may take, whatever they fail by. Its record keeps what became of
+/// each; a party keeps as many of a key generation.
+pub const MAX_ATTEMPTS: u32 = 32;
 
 /// Most objections that a session keeps: one of each kind by every member of a usual quorum in each
 /// attempt. More of them say nothing new.
@@ -280,7 +285,7 @@ impl Session {
         };
         // The last attempt is not spent on others: if they failed, the session would have failed
         // although a person might still approve.
-        let may_spare_one = self.attempt.next().0 < MAX_ATTEMPTS;
+        let may_spare_one = self.past.len() + 2 < MAX_FAULTS;
         let others = self.candidates.quorum_of_prompt(self.intent.quorum_size());
         let Some(quorum) = others.filter(|_| may_spare_one) else {
             joining.patience = Patience::WithPersons;
@@ -396,8 +401,9 @@ impl Session {
         parties: BTreeSet<PartyId>,
         detail: String,
     ) -> Option<SessionEnd> {
+        let faults = self.past.iter().filter(|past| !past.kind.is_passing()).count();
         self.declined_by_too_many().or_else(|| {
-            (self.attempt.0 >= MAX_ATTEMPTS).then(|| {
+            (faults >= MAX_FAULTS || self.attempt.0 >= MAX_ATTEMPTS).then(|| {
                 SessionEnd::Failed(SessionFailure {
                     reason: FailureReason::AttemptsExhausted(kind),
                     parties,

@@ -20,7 +20,7 @@ pub mod session;
 mod state;
 pub mod status;
 
-pub use attempt::{MAX_ATTEMPTS, MAX_OBJECTIONS};
+pub use attempt::{MAX_ATTEMPTS, MAX_FAULTS, MAX_OBJECTIONS};
 pub use effect::{DropCause, Effect};
 pub use end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 pub use event::{CheckedOutcome, Event};

@@ -23,8 +23,8 @@ mod other_plans;
 
 use harness::{DEADLINE, Harness, KINDS, PARTIES, Purpose};
 use mpc_session::{
-    FailureReason, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS, Phase, REMINDER, RaisedObjection,
-    SessionEnd, SessionProduct,
+    ABSENCE_PATIENCE, FailureReason, JOIN_PATIENCE, MAX_FAULTS, MAX_OBJECTIONS, Phase, REMINDER,
+    RaisedObjection, SessionEnd, SessionProduct,
 };
 use mpc_wire::{Attempt, DeclineReason, FailureKind, Objection};
 use ops::{Joined, Op, ops};
@@ -92,10 +92,9 @@ fn a_signing_goes_from_invitation_to_signature() {
 }
 
 #[test]
-fn attempts_are_bounded() {
+fn attempts_that_fail_by_a_fault_are_bounded() {
     let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
-    for attempt in 1..=MAX_ATTEMPTS {
-        assert_eq!(harness.session().status().attempt, Attempt(attempt));
+    for _ in 0..MAX_FAULTS {
         let member = harness.member(0);
         harness.step(&Op::JoinAll);
         harness.step(&Op::Fail { from: member, guilty: None });
@@ -105,6 +104,21 @@ fn attempts_are_bounded() {
     };
     let reason = FailureReason::AttemptsExhausted(FailureKind::PeerMisbehaved);
     assert_eq!(failure.reason, reason);
+}
+
+#[test]
+fn members_that_go_away_end_no_session_that_has_time_left() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    for _ in 0..2 * MAX_FAULTS {
+        harness.step(&Op::JoinAll);
+        let member = harness.member(0);
+        harness.step(&Op::Offline(member));
+        harness.step(&Op::Tick(ABSENCE_PATIENCE));
+        harness.step(&Op::Online(member));
+    }
+    assert_eq!(harness.durable().past.len(), 2 * MAX_FAULTS);
+    harness.run_honestly();
+    assert!(matches!(harness.session().ended(), Some(SessionEnd::Completed(_))));
 }
 
 #[test]

@@ -110,6 +110,20 @@ impl FailureKind {
         }
     }
 
+    /// Whether it says nothing against another attempt of the same members: somebody was away for a
+    /// while, or was restarted.
+    pub const fn is_passing(self) -> bool {
+        match self {
+            Self::RunnerLost | Self::PeerMissing => true,
+            Self::PeerMisbehaved
+            | Self::Transport
+            | Self::Panicked
+            | Self::ResultInvalid
+            | Self::Storage
+            | Self::Internal => false,
+        }
+    }
+
     /// The kind's name in texts.
     pub const fn name(self) -> &'static str {
         match self {

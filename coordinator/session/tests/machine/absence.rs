@@ -2,8 +2,10 @@
 
 use crate::harness::{DEADLINE, Harness, PARTIES, Purpose};
 use crate::ops::{Joined, Op};
-use mpc_session::{ABSENCE_PATIENCE, JOIN_PATIENCE, Phase, REMINDER, ROUND_PATIENCE, SessionEnd};
-use mpc_wire::{Attempt, DeclineReason, FailureKind, ToParty};
+use mpc_session::{
+    ABSENCE_PATIENCE, Event, JOIN_PATIENCE, Millis, Phase, REMINDER, ROUND_PATIENCE, SessionEnd,
+};
+use mpc_wire::{Attempt, DeclineReason, FailureKind, Round, Stage, ToParty};
 
 /// A signing that runs with two members, the third party online or not.
 fn running(online: &[usize]) -> (Harness, [usize; 2]) {
@@ -85,6 +87,24 @@ fn an_attempt_in_which_nobody_goes_on_names_who_is_waited_for() {
         (FailureKind::PeerMissing, [harness.party(silent)].into())
     );
     assert!(!harness.session().status().quorum.contains(&harness.party(silent)));
+}
+
+#[test]
+fn a_member_that_lacks_what_was_said_is_itself_hard_to_reach() {
+    let (mut harness, [deaf, other]) = running(&[0, 1, 2]);
+    harness.step(&says(other, deaf));
+    harness.step(&says(deaf, other));
+    // It goes on saying so, since nothing reaches it.
+    let lacks = Event::Progress {
+        from: harness.party(deaf),
+        attempt: Attempt(1),
+        stage: Stage(1),
+        round: Round(1),
+        waiting_for: [harness.party(other)].into(),
+    };
+    let mut session = harness.session().clone();
+    session.handle(lacks, Millis(0));
+    assert_eq!(session.status().waiting_for, [harness.party(deaf)].into());
 }
 
 #[test]

@@ -3,9 +3,7 @@
 use crate::harness::{DEADLINE, Harness, PARTIES, Purpose};
 use crate::ops::{Joined, Op};
 use crate::{awaits, joins};
-use mpc_session::{
-    DropCause, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, Millis, Phase, SessionEnd,
-};
+use mpc_session::{DropCause, Effect, Event, JOIN_PATIENCE, MAX_FAULTS, Millis, Phase, SessionEnd};
 use mpc_wire::{Attempt, DeclineReason, FailureKind, PartyId};
 use std::collections::BTreeSet;
 
@@ -156,7 +154,10 @@ fn others_who_fail_do_not_use_up_the_persons_chance() {
         assert!(harness.session().ended().is_none(), "{:?}", harness.session().ended());
     }
     let status = harness.session().status();
-    assert_eq!((status.phase, status.attempt), (Phase::WaitingForApproval, Attempt(MAX_ATTEMPTS)));
+    assert_eq!(
+        (status.phase, status.attempt),
+        (Phase::WaitingForApproval, Attempt(MAX_FAULTS as u32))
+    );
     harness.step(&joins(asked));
     assert_eq!(harness.session().status().phase, Phase::Running);
 }

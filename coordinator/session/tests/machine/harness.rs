@@ -2,7 +2,7 @@
 
 use crate::ops::{Joined, Op};
 use mpc_session::{
-    ABSENCE_PATIENCE, CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_ATTEMPTS, MAX_OBJECTIONS,
+    ABSENCE_PATIENCE, CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_FAULTS, MAX_OBJECTIONS,
     Millis, Order, Phase, Record, Session, SessionEnd, Status,
 };
 use mpc_wire::{
@@ -365,7 +365,7 @@ impl Harness {
             });
             assert!(
                 prompt.count() < self.durable.intent.quorum_size()
-                    || attempt.next().0 >= MAX_ATTEMPTS,
+                    || attempt.next().0 as usize >= MAX_FAULTS,
                 "waits for a person although others would do"
             );
         }

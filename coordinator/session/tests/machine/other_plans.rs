@@ -3,7 +3,7 @@
 use crate::harness::{Harness, PARTIES, Purpose};
 use crate::joins;
 use crate::ops::{Joined, Op};
-use mpc_session::{FailureReason, MAX_ATTEMPTS, Phase, SessionEnd};
+use mpc_session::{FailureReason, MAX_FAULTS, Phase, SessionEnd};
 use mpc_wire::{Attempt, FailureKind};
 
 fn joins_as(from: usize, plan: Joined) -> Op {
@@ -44,7 +44,7 @@ fn who_was_misled_is_asked_again_where_there_is_nobody_else() {
 #[test]
 fn a_session_that_is_misled_to_its_end_names_nobody() {
     let (mut harness, misled, _) = one_is_misled(&[0, 1]);
-    for _ in 1..MAX_ATTEMPTS {
+    for _ in 1..MAX_FAULTS {
         harness.step(&joins_as(misled, Joined::Strange));
     }
     let Some(SessionEnd::Failed(failure)) = harness.session().ended() else {

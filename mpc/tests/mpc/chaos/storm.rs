@@ -5,6 +5,7 @@ use super::judge::Judge;
 use super::link::Way;
 use super::site::{Site, UP};
 use actix_rt::System;
+use mpc::api::SessionState;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -74,6 +75,9 @@ async fn sign(site: Rc<RefCell<Site>>, backend: Backend, judge: Rc<RefCell<Judge
         let request = site.borrow().request(LIFE);
         let id = backend.place(&request, UP).await;
         let session = backend.end(id, Duration::from_secs(LIFE + 5)).await;
+        if session.state != SessionState::Completed {
+            println!("{session:#?}");
+        }
         judge.borrow_mut().ended(&request, &session);
     }
 }
