@@ -54,7 +54,8 @@ impl Drop for Process {
 /// How a site is set up.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setting {
-    pub(crate) disk: Disk,
+    pub(crate) office_disk: Disk,
+    pub(crate) party_disks: [Disk; 3],
     /// By how many minutes the clocks are wrong.
     pub(crate) office_clock: i32,
     pub(crate) party_clocks: [i32; 3],
@@ -75,6 +76,17 @@ pub(crate) fn clocks_can_differ() -> bool {
     is_there
 }
 
+/// Whether a process can be given a small disk here. Where not it is told, and is a failure in CI.
+pub(crate) fn disks_can_be_small() -> bool {
+    let tried = Command::new("unshare").args(UNSHARED).arg("true").output();
+    let can = tried.is_ok_and(|tried| tried.status.success());
+    if !can {
+        println!("SKIPPED: the disks stay large, for want of mount namespaces");
+        assert!(std::env::var_os("CI").is_none(), "which CI must not do");
+    }
+    can
+}
+
 /// The environment of a process whose clock is wrong by so many minutes.
 pub(crate) fn clock(minutes: i32) -> Vec<(&'static str, String)> {
     if minutes == 0 {
@@ -92,7 +104,7 @@ pub(crate) fn clock(minutes: i32) -> Vec<(&'static str, String)> {
 pub(crate) enum Disk {
     #[default]
     Large,
-    /// A file system in memory that only the office sees; it is gone with it.
+    /// A file system in memory that only this process sees; it is gone with it.
     Small,
 }
 
@@ -134,20 +146,7 @@ impl Site {
         Self::start_as(Setting::default(), parties).await
     }
 
-    /// The same, with the office's folder on a small disk of its own; none where that cannot be
-    /// had, which is told, and is a failure in CI.
-    pub(crate) async fn with_small_disk(parties: usize) -> Option<Self> {
-        let tried = Command::new("unshare").args(UNSHARED).arg("true").output();
-        if tried.is_ok_and(|tried| tried.status.success()) {
-            let setting = Setting { disk: Disk::Small, ..Setting::default() };
-            return Some(Self::start_as(setting, parties).await);
-        }
-        println!("SKIPPED: no mount namespace can be had for a small disk");
-        assert!(std::env::var_os("CI").is_none(), "which CI must not do");
-        None
-    }
-
-    /// The same, with clocks and a policy of a test's own.
+    /// The same, with disks, clocks and a policy of a test's own.
     pub(crate) async fn start_as(setting: Setting, parties: usize) -> Self {
         let demo = Demo::shared();
         let data = apart(demo);
@@ -177,7 +176,7 @@ impl Site {
 
     /// Starts gateway and coordinator at their addresses.
     pub(crate) fn open_office(&mut self) {
-        let mut command = self.setting.disk.mpc(&self.data.path().join(OFFICE));
+        let mut command = self.setting.office_disk.mpc(&self.data.path().join(OFFICE));
         command.args(["node", "--parties", "0", "--log", "warn"]);
         command.arg("--api").arg(self.api.to_string());
         command.arg("--gateway").arg(self.gateway.to_string());
@@ -211,19 +210,28 @@ impl Site {
         self.parties[number].process.as_ref().expect("the party runs").0.id()
     }
 
-    /// The small disk, as it is reached from outside of the office's namespace.
-    pub(crate) fn small_disk(&self) -> PathBuf {
-        let office = self.data.path().join(OFFICE);
-        let inside = office.strip_prefix("/").expect("temporary folders are absolute");
-        PathBuf::from(format!("/proc/{}/root", self.office_id())).join(inside)
+    /// The office's folder as the office sees it.
+    pub(crate) fn office_disk(&self) -> PathBuf {
+        as_seen_by(self.office_id(), &self.data.path().join(OFFICE))
+    }
+
+    /// A party's folder as the party sees it.
+    pub(crate) fn party_disk(&self, number: usize) -> PathBuf {
+        as_seen_by(self.party_process(number), &self.party_folder(number))
+    }
+
+    fn party_folder(&self, number: usize) -> PathBuf {
+        self.data.path().join(format!("party-{}", number + 1))
     }
 
     /// Starts a party, by its number from 0.
     pub(crate) fn start_party(&mut self, number: usize) {
         let log = self.log(&format!("party-{}", number + 1));
-        let mut command = mpc(&["party", "run", "--log", "warn", "--gateway"]);
+        let folder = self.party_folder(number);
+        let mut command = self.setting.party_disks[number].mpc(&folder);
+        command.args(["party", "run", "--log", "warn", "--gateway"]);
         command.arg(format!("ws://{}/v1/connect", self.parties[number].link.at));
-        command.arg("--data").arg(self.data.path().join(format!("party-{}", number + 1)));
+        command.arg("--data").arg(folder);
         command.envs(clock(self.setting.party_clocks[number]));
         if let Some(policy) = &self.setting.policy {
             let file = self.data.path().join("policy.toml");
@@ -298,6 +306,12 @@ impl Drop for Site {
             }
         }
     }
+}
+
+/// A folder as a process sees it that may have mounts of its own.
+fn as_seen_by(process: u32, folder: &Path) -> PathBuf {
+    let inside = folder.strip_prefix("/").expect("temporary folders are absolute");
+    PathBuf::from(format!("/proc/{process}/root")).join(inside)
 }
 
 /// A copy of the demo's folder, with each party's folder beside the office's: one process runs what

@@ -2,7 +2,7 @@
 
 use super::backend::{Answer, Request};
 use super::judge::Judge;
-use super::site::{OFFICE, Site, UP};
+use super::site::{Disk, OFFICE, Setting, Site, UP, disks_can_be_small};
 use actix_rt::System;
 use mpc_wire::SessionId;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -105,30 +105,54 @@ fn row_22_the_coordinators_database_is_locked_for_60_seconds() {
     System::new().block_on(the_database_is_locked(Duration::from_secs(60)));
 }
 
-/// A party whose vault cannot be written takes part in nothing; others take its place, and it is
-/// back without a restart.
+/// While a party cannot write, others take its place; then it is back without a restart, where
+/// nobody could take its place.
+async fn is_missed_and_comes_back<T>(
+    site: &Site,
+    party: usize,
+    trouble: T,
+    end: impl AsyncFnOnce(T),
+) {
+    let mut judge = Judge::default();
+    let process = site.party_process(party);
+    for _ in 0..3 {
+        let request = site.request(LIFE);
+        let id = site.backend.place(&request, UP).await;
+        judge.completed(&request, &site.backend.end(id, UP).await);
+    }
+    end(trouble).await;
+    site.backend.await_parties(3, UP).await;
+    let other = (party + 1) % 3;
+    site.link(other).cut();
+    site.backend.await_parties(2, UP).await;
+    let request = site.request(LIFE);
+    let id = site.backend.place(&request, UP).await;
+    let session = site.backend.end(id, UP).await;
+    judge.completed(&request, &session);
+    assert!(session.signers.contains(&site.party(party)), "{session:#?}");
+    assert_eq!(site.party_process(party), process);
+}
+
 #[test]
 fn row_22_a_partys_vault_is_locked() {
     System::new().block_on(async {
         let site = Site::start(3).await;
-        let mut judge = Judge::default();
-        let locked = Locked::new(&site.data.path().join("party-1").join("vault.sqlite")).await;
-        for _ in 0..2 {
-            let request = site.request(LIFE);
-            let id = site.backend.place(&request, UP).await;
-            let session = site.backend.end(id, UP).await;
-            judge.completed(&request, &session);
-            assert!(!session.signers.contains(&site.party(0)), "{session:#?}");
-        }
-        locked.release().await;
-        site.backend.await_parties(3, UP).await;
-        site.link(1).cut();
-        site.backend.await_parties(2, UP).await;
-        let request = site.request(LIFE);
-        let id = site.backend.place(&request, UP).await;
-        let session = site.backend.end(id, UP).await;
-        judge.completed(&request, &session);
-        assert!(session.signers.contains(&site.party(0)), "{session:#?}");
+        let locked = Locked::new(&site.party_disk(0).join("vault.sqlite")).await;
+        is_missed_and_comes_back(&site, 0, locked, Locked::release).await;
+    });
+}
+
+#[test]
+fn row_22_a_partys_disk_is_full() {
+    if !disks_can_be_small() {
+        return;
+    }
+    System::new().block_on(async {
+        let party_disks = [Disk::Small, Disk::Large, Disk::Large];
+        let setting = Setting { party_disks, ..Setting::default() };
+        let site = Site::start_as(setting, 3).await;
+        let filler = Filler::fill(&site.party_disk(0));
+        is_missed_and_comes_back(&site, 0, filler, async |filler| drop(filler)).await;
     });
 }
 
@@ -161,14 +185,16 @@ impl Drop for Filler {
 
 #[test]
 fn row_22_the_coordinators_disk_is_full() {
+    if !disks_can_be_small() {
+        return;
+    }
     System::new().block_on(async {
-        let Some(site) = Site::with_small_disk(3).await else {
-            return;
-        };
+        let setting = Setting { office_disk: Disk::Small, ..Setting::default() };
+        let site = Site::start_as(setting, 3).await;
         let process = site.office_id();
         let request = site.request(LIFE);
         let id = site.backend.place(&request, UP).await;
-        let filler = Filler::fill(&site.small_disk());
+        let filler = Filler::fill(&site.office_disk());
         // What SQLite has allocated before still serves it: not every request is refused.
         let (mut taken, refused) = ask_meanwhile(&site, Duration::from_secs(6)).await;
         assert!(refused > 0);
