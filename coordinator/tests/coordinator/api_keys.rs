@@ -242,10 +242,7 @@ async fn keys_outlive_a_restart_but_not_another_secret() {
 
     let first = std::mem::replace(&mut world.secret, "5b".repeat(32));
     world.restart().await;
-    for _ in 0..60 {
-        get(&world, &key).await.expect_problem(401, "unauthorized");
-    }
-    // Nobody guessed: the holder is not locked out, and the bootstrap key works as ever.
+    get(&world, &key).await.expect_problem(401, "unauthorized");
     let listed = world.get(KEYS).await.expect(200);
     assert_eq!(listed.json["api_keys"].as_array().unwrap().len(), 2);
     let (_, new) = make(&world, &["read"]).await;

@@ -281,6 +281,29 @@ async fn a_key_that_many_sources_guess_at_still_opens_for_its_holder() {
     through(&world, "198.51.100.3", API_KEY).await.expect(200);
 }
 
+/// A key of another coordinator secret cannot be told from a guess, so there is no guessing at it for
+/// nothing.
+#[actix_web::test]
+async fn row_25_a_key_of_another_coordinator_secret_counts_as_a_wrong_one() {
+    let limits = |world: &mut World| world.trusted_proxies = "127.0.0.1".parse().unwrap();
+    let mut world = world(limits).await;
+    let body = json!({"name": "of before", "scopes": ["read"]});
+    let made = world.post("/api/v1/api-keys", &[], &body).await.expect(201);
+    let (id, key) = (made.text("id"), made.text("key"));
+    through(&world, "192.0.2.1", key).await.expect(200);
+    world.secret = "5b".repeat(32);
+    world.restart().await;
+    let guess = format!("mpc_{id}_{}", "0".repeat(64));
+    for (source, shown) in [("192.0.2.1", key), ("192.0.2.2", guess.as_str())] {
+        for _ in 0..10 {
+            through(&world, source, shown).await.expect_problem(401, "unauthorized");
+        }
+        through(&world, source, API_KEY).await.expect_problem(429, "locked_out");
+    }
+    let stats = world.door_stats();
+    assert_eq!((stats.wrong_keys, stats.lock_outs), (20, 2));
+}
+
 #[actix_web::test]
 async fn sources_of_ipv6_count_by_their_network() {
     let limits = |world: &mut World| world.trusted_proxies = "127.0.0.1".parse().unwrap();
