@@ -9,6 +9,7 @@ use mpc_wire::canonical::Canonical;
 use mpc_wire::{Epoch, PartyId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::io::{self, Write};
 use zeroize::Zeroizing;
 
 /// The place that a row claims. An epoch that is none stands for a row that was altered.
@@ -24,10 +25,33 @@ pub(super) fn seal_row<T: Serialize>(
     place: &Place,
     value: &T,
 ) -> Result<(record::Model, DataKeyId), VaultError> {
-    let plaintext = Zeroizing::new(
-        rmp_serde::to_vec_named(value).map_err(|_| VaultError::Encode(place.clone()))?,
-    );
+    let plaintext = encode(value).ok_or_else(|| VaultError::Encode(place.clone()))?;
     seal_bytes(keys, party, place, &plaintext)
+}
+
+/// A value in MessagePack, in a buffer that is made at its full length: one that grew would leave
+/// what it held before in freed memory.
+fn encode<T: Serialize>(value: &T) -> Option<Zeroizing<Vec<u8>>> {
+    let mut length = Length(0);
+    rmp_serde::encode::write_named(&mut length, value).ok()?;
+    let mut bytes = Zeroizing::new(vec![0; length.0]);
+    let mut room = bytes.as_mut_slice();
+    rmp_serde::encode::write_named(&mut room, value).ok()?;
+    room.is_empty().then_some(bytes)
+}
+
+/// Counts what is written, and keeps nothing of it.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Seals a value that is encoded already.
@@ -109,4 +133,43 @@ fn unwrap(
     let aad = DataKeyAad { record, key_id }.canonical_bytes();
     let key = kek.sealer().open_key(&aad, &row.wrapped_key).ok_or_else(altered)?;
     Ok((data_key, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpc_engine::SecretBytes;
+    use serde::Serializer;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_is_encoded_never_moves() {
+        for length in [0, 1, 31, 32, 255, 256, 4096, 65_536, 1 << 20] {
+            let value = crate::vault::AuxRecord {
+                scheme: mpc_wire::Scheme::EcdsaCggmp24,
+                parties: std::collections::BTreeSet::new(),
+                secret: SecretBytes::new(vec![0xa5; length]),
+            };
+            let bytes = encode(&value).unwrap();
+            assert_eq!(*bytes, rmp_serde::to_vec_named(&value).unwrap());
+            // A vector that had grown would have room to spare, or have been moved to be shrunk.
+            assert_eq!(bytes.capacity(), bytes.len());
+        }
+    }
+
+    /// Longer each time that it is written.
+    #[derive(Default)]
+    struct Growing(Cell<usize>);
+
+    impl Serialize for Growing {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.set(self.0.get() + 1);
+            serializer.serialize_bytes(&vec![0xa5; self.0.get()])
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_refused_and_moves_nothing() {
+        assert!(encode(&Growing::default()).is_none());
+    }
 }
