@@ -103,6 +103,7 @@ const fn refuses_request(reason: DeclineReason) -> bool {
         | DeclineReason::IntentMismatch
         | DeclineReason::PlanMismatch
         | DeclineReason::Expired
+        | DeclineReason::LedgerDamaged
         | DeclineReason::Banned
         | DeclineReason::Quarantined
         | DeclineReason::StaleEpoch

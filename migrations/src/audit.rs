@@ -31,8 +31,9 @@ enum WitnessedHeads {
     At,
 }
 
-/// A hurdle for mistakes, not for who can write the file: that is what the chain is for.
-const TRIGGERS: [&str; 2] = [
+/// The only triggers. A hurdle for mistakes, not for who can write the file: that is what the chain
+/// is for.
+pub const TRIGGERS: [&str; 2] = [
     "CREATE TRIGGER audit_log_is_never_changed BEFORE UPDATE ON audit_log \
      BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
     "CREATE TRIGGER audit_log_is_never_cut BEFORE DELETE ON audit_log \

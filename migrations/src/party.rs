@@ -5,6 +5,9 @@ mod m0002_sealed_places;
 mod m0003_audit;
 mod m0004_policy;
 
+pub use crate::audit::TRIGGERS;
+pub use m0004_policy::LEDGER_SCHEMA;
+
 use sea_orm_migration::prelude::*;
 
 /// Brings a party's database to the newest schema.

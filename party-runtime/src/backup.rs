@@ -4,7 +4,9 @@
 //! (milliseconds since the Unix epoch) and `records`, each with `kind`, `name`, `epoch` and
 //! `content`, the hexadecimal form of the record's MessagePack. It holds the identity, every share
 //! (also those that wait for their activation) and aux part, epoch floors, bans and peers' keys, all of one moment; no session, since a restored
-//! party must not go on with an attempt, and no note of used requests (see [`crate::quarantine`]).
+//! party must not go on with an attempt. Used requests are left out, too: those of a backup are never
+//! all of them, so the restored party begins a new list behind a time of waiting (see
+//! [`crate::quarantine`]).
 
 use crate::audit::notes;
 use crate::epochs::EpochRecord;

@@ -22,6 +22,7 @@ pub mod span;
 pub use decision::{PolicyDecision, SessionKind, Verdict};
 pub use file::{LoadError, PolicyError, PolicyVersion, Profile};
 pub(crate) use gate::FIRST_EPOCH;
+pub use ledger::LedgerFault;
 pub(crate) use rules::Refusal;
 
 use file::PolicyFile;

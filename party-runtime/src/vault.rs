@@ -40,11 +40,13 @@ pub use identity::RotateIdentityError;
 pub use kek::{Kek, KeyId};
 pub use passphrase::{Derivation, Passphrase};
 pub use provider::{KekProvider, KeySource, NewKey, ProviderKind, Wanted};
+pub(crate) use records::secret_bytes;
 pub use records::{AuxRecord, Kind, Place, ShareRecord};
 pub use status::VaultStatus;
 #[cfg(feature = "tpm")]
 pub use tpm::{PcrSlots, TpmError, TpmKey};
 pub use transaction::VaultTransaction;
+#[cfg(test)]
 pub(crate) use transaction::begin;
 
 use crate::audit::notes;

@@ -40,6 +40,15 @@ fn declined_by_all(answer: &(u16, Value), reason: &str) {
     }
 }
 
+/// The reasons of a quorum that declined.
+#[track_caller]
+fn declines_of((_, problem): &(u16, Value)) -> BTreeSet<String> {
+    assert_eq!(problem["reason"], "declined", "{problem}");
+    let declines = problem["declines"].as_array().unwrap();
+    assert!(declines.len() >= 2, "{problem}");
+    declines.iter().map(|decline| decline["reason"].as_str().unwrap().to_owned()).collect()
+}
+
 #[track_caller]
 fn signed(answer: &(u16, Value)) {
     assert_eq!((answer.0, &answer.1["state"]), (200, &json!("completed")), "{}", answer.1);
@@ -120,6 +129,33 @@ async fn a_request_is_never_signed_in_another_session() {
     // Nothing is left broken.
     let fresh = house.authorized("backend", &key);
     signed(&house.sign(&fresh).await);
+    house.stop().await;
+}
+
+/// A party that cannot tell any more what was used signs nothing, and says why, until it is restored.
+#[actix_rt::test]
+async fn row_20_a_used_request_that_is_deleted_is_signed_by_nobody_again() {
+    let key = RequesterKey::generate(Algorithm::Ed25519).unwrap();
+    let policy = RULES.to_owned() + &requests::requester("backend", &key);
+    let mut house = House::start(&policy).await;
+    let request = house.authorized("backend", &key);
+    signed(&house.sign(&request).await);
+    for party in 0..3 {
+        house.delete_used_requests(party).await;
+    }
+    for _ in 0..2 {
+        house.coordinator_forgets_requests().await;
+        // Who still has the session itself knows the request without its list.
+        let known = ["ledger_damaged", "request_reused"].map(str::to_owned);
+        let reasons = declines_of(&house.sign(&request).await);
+        assert!(reasons.is_subset(&known.into()), "{reasons:?}");
+        let fresh = house.sign(&house.authorized("backend", &key)).await;
+        assert_eq!((fresh.0, &fresh.1["code"]), (502, &json!("session_failed")), "{}", fresh.1);
+        assert_eq!(declines_of(&fresh), BTreeSet::from(["ledger_damaged".to_owned()]));
+        for party in 0..3 {
+            house.restart_party(party).await;
+        }
+    }
     house.stop().await;
 }
 

@@ -158,6 +158,9 @@ pub enum DeclineReason {
     /// The request was seen before in another session.
     #[error("the request was seen before in another session")]
     RequestReused,
+    /// The party cannot tell any more which requests were used: whoever runs it has to act.
+    #[error("the party's list of used requests was tampered with: its operator has to restore it")]
+    LedgerDamaged,
     /// A person said no.
     #[error("a person refused it")]
     Refused,
@@ -217,6 +220,7 @@ impl DeclineReason {
             | Self::PlanMismatch
             | Self::Expired
             | Self::RequestReused
+            | Self::LedgerDamaged
             | Self::Refused
             | Self::AuthorizationMissing
             | Self::AuthorizationInvalid

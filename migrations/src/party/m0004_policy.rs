@@ -6,6 +6,23 @@ use sea_orm_migration::prelude::*;
 #[derive(Debug, DeriveMigrationName)]
 pub(super) struct Migration;
 
+/// The table and its indexes as SQLite writes them down. Parties compare: whoever can write the file
+/// could have a constraint delete rows, or an index leave them out. A later change of the table is
+/// to change this, too.
+pub const LEDGER_SCHEMA: [&str; 5] = [
+    "CREATE TABLE \"used_requests\" ( \"request_id\" blob(16) NOT NULL PRIMARY KEY, \
+     \"session_id\" blob(16) NOT NULL, \"intent_hash\" blob(32) NOT NULL, \
+     \"kind\" varchar(16) NOT NULL, \"account_id\" blob(16) NULL, \
+     \"requester\" varchar(64) NULL, \"admitted_at\" integer NOT NULL, \
+     \"forget_at\" integer NOT NULL )",
+    "CREATE INDEX \"used_requests_of_party\" ON \"used_requests\" (\"kind\", \"admitted_at\")",
+    "CREATE INDEX \"used_requests_of_account\" ON \"used_requests\" \
+     (\"kind\", \"account_id\", \"admitted_at\")",
+    "CREATE INDEX \"used_requests_of_requester\" ON \"used_requests\" \
+     (\"kind\", \"requester\", \"admitted_at\")",
+    "CREATE INDEX \"used_requests_to_forget\" ON \"used_requests\" (\"forget_at\")",
+];
+
 #[derive(DeriveIden)]
 enum UsedRequests {
     Table,

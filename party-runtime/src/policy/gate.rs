@@ -29,7 +29,7 @@ pub(crate) struct Gate {
 impl Gate {
     /// Must be called inside a tokio runtime: the ledger's writer is a task.
     pub(crate) fn new(vault: Vault, policy: LivePolicy, quarantine: Quarantine) -> Self {
-        let ledger = Ledger::start(vault.database().clone());
+        let ledger = Ledger::start(vault.clone());
         Self { vault, policy, quarantine, ledger }
     }
 

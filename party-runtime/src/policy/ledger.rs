@@ -3,17 +3,29 @@
 //!
 //! A request is admitted *before* anybody hears of the consent, in one transaction with the count
 //! of its limits. A crash in between costs a request of its limits; it never lets two in.
+//!
+//! The rows are plain; what they add up to is sealed in the vault with each commit (`tally`) and
+//! compared before they are believed (`check`). While they do not fit, no request is admitted.
+
+mod check;
+mod rows;
+mod tally;
+
+pub use check::LedgerFault;
+
+use check::checked;
+use rows::{Column, Entity, Model};
+use tally::Tally;
 
 use super::decision::SessionKind;
 use super::limit::{Limit, Per};
 use super::rules::Refusal;
-use crate::vault::{VaultError, begin};
+use crate::vault::{Vault, VaultError};
 use mpc_wire::{
     AccountId, DeclineReason, IntentHash, RequestId, RequesterName, SessionId, UnixMillis,
 };
-use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect,
 };
 use std::time::{Duration, Instant};
@@ -29,35 +41,13 @@ const BATCH: usize = 64;
 /// How often what need no longer be remembered is deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
+/// Rows that are deleted in one commit, for the same reason as that of a batch. More requests than
+/// that come in no batch, so however many wait to be deleted, they become fewer.
+const PRUNED: u64 = 512;
+
 /// How long a request is remembered after its last expiry, in milliseconds: a day, so that a clock
 /// which is set back by less lets nothing in again.
 const AFTER_EXPIRY: u64 = 86_400_000;
-
-#[expect(unreachable_pub, reason = "sea-orm's derives make public items")]
-mod used_request {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "used_requests")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub request_id: Vec<u8>,
-        pub session_id: Vec<u8>,
-        pub intent_hash: Vec<u8>,
-        pub kind: String,
-        pub account_id: Option<Vec<u8>>,
-        pub requester: Option<String>,
-        pub admitted_at: i64,
-        pub forget_at: i64,
-    }
-
-    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-use used_request::{ActiveModel, Column, Entity};
 
 /// A request that the rules let pass.
 #[derive(Debug, Clone)]
@@ -88,10 +78,10 @@ struct Waiting {
 }
 
 impl Ledger {
-    /// Starts the writer on the party's database. It ends with the last clone.
-    pub(crate) fn start(db: DatabaseConnection) -> Self {
+    /// Starts the writer on the party's vault. It ends with the last clone.
+    pub(crate) fn start(vault: Vault) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write(db, waiting));
+        tokio::spawn(write(vault, waiting));
         Self { queue }
     }
 
@@ -109,14 +99,17 @@ impl Ledger {
 }
 
 /// Admits what waits, as much as there is in one commit.
-async fn write(db: DatabaseConnection, mut waiting: mpsc::Receiver<Waiting>) {
+async fn write(vault: Vault, mut waiting: mpsc::Receiver<Waiting>) {
+    // Nothing depends on it: it tells an operator at the start and not with the first request.
+    if let Err(error) = inspect(&vault).await {
+        report(&vault, &error);
+    }
     let mut pruned: Option<Instant> = None;
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (admissions, answers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|waiting| (waiting.admission, waiting.answer)).unzip();
-        let verdicts = admit_all(&db, &admissions).await;
-        let is_lost = match verdicts {
+        let is_lost = match judge_all(&vault, &admissions).await {
             Ok(verdicts) => answers
                 .into_iter()
                 .zip(verdicts)
@@ -139,34 +132,84 @@ async fn write(db: DatabaseConnection, mut waiting: mpsc::Receiver<Waiting>) {
         }
         let now = admissions.last().map(|admission| admission.now);
         if let Some(now) = now.filter(|_| pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY)) {
-            pruned = Some(Instant::now());
-            if let Err(error) = prune(&db, now).await {
-                tracing::warn!(%error, "cannot delete requests that need not be remembered");
+            match prune(&vault, now).await {
+                // There may be more: the next batch goes on.
+                Ok(PRUNED) => {}
+                Ok(_) => pruned = Some(Instant::now()),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot delete requests that need not be remembered");
+                    pruned = Some(Instant::now());
+                }
             }
         }
     }
 }
 
-async fn admit_all(
-    db: &DatabaseConnection,
+/// Says what an operator is to do about a ledger that does not serve.
+fn report(vault: &Vault, error: &VaultError) {
+    let party = vault.party();
+    if error.is_damage() {
+        tracing::error!(
+            %party, %error,
+            "no request is admitted any more: find out who can write the vault's file, then back \
+             the party up with `mpc party backup` and restore it into an empty folder with \
+             `mpc party restore`"
+        );
+    } else {
+        tracing::warn!(%party, %error, "cannot look at the used requests");
+    }
+}
+
+/// Compares the rows with what is sealed.
+async fn inspect(vault: &Vault) -> Result<(), VaultError> {
+    let mut transaction = vault.begin().await?;
+    match checked(&mut transaction).await {
+        // So that the connection knows what it has compared.
+        Ok(_) => transaction.commit().await,
+        Err(error) => transaction.give_up().await.and(Err(error)),
+    }
+}
+
+/// As [`admit_all`]; all are declined while the ledger is not as the party left it.
+async fn judge_all(
+    vault: &Vault,
     admissions: &[Admission],
 ) -> Result<Vec<Result<(), Refusal>>, VaultError> {
-    // Reads before it writes, and another process may write the file meanwhile.
-    let transaction = begin(db).await?;
+    match admit_all(vault, admissions).await {
+        Err(error) if error.is_damage() => {
+            report(vault, &error);
+            let refusal = Refusal::new(DeclineReason::LedgerDamaged, error.to_string());
+            Ok(vec![Err(refusal); admissions.len()])
+        }
+        verdicts => verdicts,
+    }
+}
+
+async fn admit_all(
+    vault: &Vault,
+    admissions: &[Admission],
+) -> Result<Vec<Result<(), Refusal>>, VaultError> {
+    let mut transaction = vault.begin().await?;
+    let mut tally = checked(&mut transaction).await?;
+    let before = tally.rows();
     let mut verdicts = Vec::with_capacity(admissions.len());
     for admission in admissions {
-        verdicts.push(admit(&transaction, admission).await?);
+        verdicts.push(admit(transaction.connection(), &mut tally, admission).await?);
+    }
+    if tally.rows() != before {
+        tally.write(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(verdicts)
 }
 
 async fn admit(
-    transaction: &DatabaseTransaction,
+    db: &DatabaseTransaction,
+    tally: &mut Tally,
     admission: &Admission,
 ) -> Result<Result<(), Refusal>, DbErr> {
     let request = admission.request.as_bytes().to_vec();
-    if let Some(known) = Entity::find_by_id(request.clone()).one(transaction).await? {
+    if let Some(known) = Entity::find_by_id(request).one(db).await? {
         let is_the_same = known.session_id == admission.session.as_bytes()
             && known.intent_hash == admission.intent.as_bytes();
         return Ok(if is_the_same {
@@ -179,25 +222,30 @@ async fn admit(
         });
     }
     for limit in admission.limits.iter().filter(|limit| limit.sessions == admission.kind) {
-        if is_reached(transaction, limit, admission).await? {
+        if is_reached(db, limit, admission).await? {
             return Ok(Err(Refusal::new(DeclineReason::LimitReached, limit.to_string())));
         }
     }
-    let row = ActiveModel {
-        request_id: Set(request),
-        session_id: Set(admission.session.as_bytes().to_vec()),
-        intent_hash: Set(admission.intent.as_bytes().to_vec()),
-        kind: Set(admission.kind.name().to_owned()),
-        account_id: Set(admission.account.map(|account| account.as_bytes().to_vec())),
-        requester: Set(admission.requester.as_ref().map(|name| name.as_str().to_owned())),
-        admitted_at: Set(to_i64(admission.now.0)),
-        forget_at: Set(to_i64(admission.forget_at())),
-    };
-    Entity::insert(row).exec_without_returning(transaction).await?;
+    let row = admission.row();
+    tally.enter(&row);
+    Entity::insert(row.into_active_model()).exec_without_returning(db).await?;
     Ok(Ok(()))
 }
 
 impl Admission {
+    fn row(&self) -> Model {
+        Model {
+            request_id: self.request.as_bytes().to_vec(),
+            session_id: self.session.as_bytes().to_vec(),
+            intent_hash: self.intent.as_bytes().to_vec(),
+            kind: self.kind.name().to_owned(),
+            account_id: self.account.map(|account| account.as_bytes().to_vec()),
+            requester: self.requester.as_ref().map(|name| name.as_str().to_owned()),
+            admitted_at: to_i64(self.now.0),
+            forget_at: to_i64(self.forget_at()),
+        }
+    }
+
     /// When neither replay nor limits depend on it any more.
     fn forget_at(&self) -> u64 {
         let window = self.limits.iter().map(|limit| limit.window.millis()).max().unwrap_or(0);
@@ -239,10 +287,24 @@ async fn is_reached(
     Ok(last_one.is_some())
 }
 
-async fn prune(db: &DatabaseConnection, now: UnixMillis) -> Result<(), DbErr> {
-    let gone = Entity::delete_many().filter(Column::ForgetAt.lt(to_i64(now.0))).exec(db).await?;
-    tracing::debug!(rows = gone.rows_affected, "deleted requests that need not be remembered");
-    Ok(())
+/// Deletes what need no longer be remembered, as much as goes into one commit, and says how much.
+async fn prune(vault: &Vault, now: UnixMillis) -> Result<u64, VaultError> {
+    let mut transaction = vault.begin().await?;
+    let mut tally = checked(&mut transaction).await?;
+    let past = Entity::find().filter(Column::ForgetAt.lt(to_i64(now.0))).limit(PRUNED);
+    let past = past.all(transaction.connection()).await?;
+    if past.is_empty() {
+        transaction.give_up().await?;
+        return Ok(0);
+    }
+    past.iter().for_each(|row| tally.strike(row));
+    let requests = past.into_iter().map(|row| row.request_id);
+    let gone = Entity::delete_many().filter(Column::RequestId.is_in(requests));
+    let gone = gone.exec(transaction.connection()).await?.rows_affected;
+    tally.write(&mut transaction).await?;
+    transaction.commit().await?;
+    tracing::debug!(rows = gone, "deleted requests that need not be remembered");
+    Ok(gone)
 }
 
 /// SQLite's integers are signed. Times beyond the year 292 million are as good as the last one.
@@ -250,5 +312,7 @@ fn to_i64(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+#[cfg(test)]
+mod tampering;
 #[cfg(test)]
 mod tests;

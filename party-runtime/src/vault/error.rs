@@ -3,6 +3,7 @@
 use super::kek::KeyId;
 use super::records::Place;
 use crate::epochs::EpochFault;
+use crate::policy::LedgerFault;
 use mpc_wire::{AccountId, Epoch};
 use sea_orm::DbErr;
 use std::path::PathBuf;
@@ -201,6 +202,9 @@ pub enum VaultError {
     /// Something is not done with the shares of an epoch.
     #[error("account's epoch: {0}")]
     Epoch(#[from] EpochFault),
+    /// The used requests are not as the party left them.
+    #[error("the vault's used requests were tampered with, {0}: restore the vault from a backup")]
+    Ledger(#[from] LedgerFault),
     /// A value that cannot be stored.
     #[error("cannot encode the {0} to store it")]
     Encode(Place),
@@ -214,4 +218,19 @@ pub enum VaultError {
     #[cfg(feature = "tpm")]
     #[error(transparent)]
     Tpm(#[from] super::tpm::TpmError),
+}
+
+impl VaultError {
+    /// Whether what lies in the file is not what the party left there.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::HeaderAltered
+                | Self::Altered(_)
+                | Self::RolledBack(_)
+                | Self::Missing(_)
+                | Self::Form(_)
+                | Self::Ledger(_)
+        )
+    }
 }

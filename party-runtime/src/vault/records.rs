@@ -30,6 +30,8 @@ pub enum Kind {
     /// Shares of an epoch that is not active yet, and what the party has said about its attempts;
     /// named by account.
     Prepared,
+    /// What the rows of the used requests add up to.
+    Ledger,
 }
 
 /// What it means that a record is not the one that the manifest lists.
@@ -43,7 +45,7 @@ pub(super) enum Protection {
 
 impl Kind {
     /// Every kind.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Identity,
         Self::Share,
         Self::Aux,
@@ -53,6 +55,7 @@ impl Kind {
         Self::PeerKey,
         Self::Restoration,
         Self::Prepared,
+        Self::Ledger,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -66,11 +69,13 @@ impl Kind {
             Self::PeerKey => "peer-key",
             Self::Restoration => "restoration",
             Self::Prepared => "prepared",
+            Self::Ledger => "ledger",
         }
     }
 
     /// Whether a backup holds records of this kind. Sessions are left out, since a restored party
-    /// must never go on with an attempt; an earlier restoration belongs to one vault.
+    /// must never go on with an attempt; an earlier restoration and the used requests belong to one
+    /// vault.
     pub(super) const fn is_backed_up(self) -> bool {
         match self {
             Self::Identity
@@ -80,7 +85,7 @@ impl Kind {
             | Self::Floor
             | Self::PeerKey
             | Self::Prepared => true,
-            Self::Session | Self::Restoration => false,
+            Self::Session | Self::Restoration | Self::Ledger => false,
         }
     }
 
@@ -89,7 +94,10 @@ impl Kind {
             Self::Identity | Self::Ban | Self::Floor | Self::PeerKey | Self::Restoration => {
                 Protection::Vital
             }
-            Self::Share | Self::Aux | Self::Session | Self::Prepared => Protection::Durable,
+            // Without the ledger no request is admitted, but a backup can be made.
+            Self::Share | Self::Aux | Self::Session | Self::Prepared | Self::Ledger => {
+                Protection::Durable
+            }
         }
     }
 
@@ -205,19 +213,19 @@ pub(super) struct IdentityRecord {
     pub(super) rotations: Vec<u8>,
 }
 
-/// Secret bytes as a byte string. Only the vault serializes them, and only to seal the result.
-mod secret_bytes {
+/// Secret bytes as a byte string. Only what the vault seals serializes them.
+pub(crate) mod secret_bytes {
     use mpc_engine::SecretBytes;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         secret: &SecretBytes,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(secret.expose())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<SecretBytes, D::Error> {
         serde_bytes::ByteBuf::deserialize(deserializer)

@@ -121,11 +121,12 @@ impl House {
     /// Makes the coordinator's database lose which requests there were.
     pub(crate) async fn coordinator_forgets_requests(&self) {
         let file = self.folder.path().join("coordinator.sqlite");
-        let url = format!("sqlite://{}", file.display());
-        let db = sea_orm::Database::connect(url).await.unwrap();
-        let sql = "UPDATE sessions SET request_id = session_id";
-        sea_orm::ConnectionTrait::execute_unprepared(&db, sql).await.unwrap();
-        db.close().await.unwrap();
+        alter(&file, "UPDATE sessions SET request_id = session_id").await;
+    }
+
+    /// Deletes what a party remembers of used requests, behind its back.
+    pub(crate) async fn delete_used_requests(&self, party: usize) {
+        alter(&self.party_folder(party).join("vault.sqlite"), "DELETE FROM used_requests").await;
     }
 
     pub(crate) fn party_folder(&self, party: usize) -> PathBuf {
@@ -254,6 +255,14 @@ impl House {
         self.cluster.stop().await;
         self.folder
     }
+}
+
+/// Changes a database that others have open.
+async fn alter(file: &Path, sql: &str) {
+    let url = format!("sqlite://{}", file.display());
+    let db = sea_orm::Database::connect(url).await.unwrap();
+    sea_orm::ConnectionTrait::execute_unprepared(&db, sql).await.unwrap();
+    db.close().await.unwrap();
 }
 
 /// Looks again and again until there is something: for what has no event of its own.

@@ -116,6 +116,7 @@ const TABLE: &[(&str, &str, Fate)] = &[
     ("party-runtime/src/backup.rs", "SecretHex", Unformatted),
     ("party-runtime/src/backup.rs", "HeldShare", Unformatted),
     ("party-runtime/src/epochs.rs", "Standing", Wraps),
+    ("party-runtime/src/policy/ledger/tally.rs", "Tally", Unformatted),
     ("party-runtime/src/seal.rs", "Channels", InCase("Channels")),
     ("party-runtime/src/vault/copy.rs", "PlainRecord", Redacts),
     ("party-runtime/src/vault/kek.rs", "KeyId", Public(NAMES_A_KEY)),

@@ -157,6 +157,7 @@ pub(crate) fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
         DeclineReason::PlanMismatch,
         DeclineReason::Expired,
         DeclineReason::RequestReused,
+        DeclineReason::LedgerDamaged,
         DeclineReason::Refused,
         DeclineReason::AuthorizationMissing,
         DeclineReason::AuthorizationInvalid,

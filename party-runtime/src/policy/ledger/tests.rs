@@ -1,28 +1,43 @@
 use super::super::{Policy, Profile};
 use super::*;
-use crate::vault::{KeySource, Vault};
+use crate::vault::{KeySource, begin};
 use futures_util::future::join_all;
-use mpc_wire::DeclineReason;
+use sea_orm::DatabaseConnection;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const HOUR: u64 = 3_600_000;
 
 /// A ledger in a party's own database, which can be opened again.
-struct Party {
+pub(super) struct Party {
     folder: TempDir,
 }
 
 impl Party {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    async fn open(&self) -> (Vault, Ledger) {
-        let key = KeySource::File(self.folder.path().join("master.key"));
-        let path = self.folder.path().join("vault.sqlite");
-        let vault = Vault::open_or_create(&path, &key).await.unwrap();
-        let ledger = Ledger::start(vault.database().clone());
+    pub(super) fn key(&self) -> KeySource {
+        KeySource::File(self.folder.path().join("master.key"))
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("vault.sqlite")
+    }
+
+    pub(super) async fn open(&self) -> (Vault, Ledger) {
+        let vault = Vault::open_or_create(&self.path(), &self.key()).await.unwrap();
+        let ledger = Ledger::start(vault.clone());
         (vault, ledger)
+    }
+
+    /// The file in another process's hands.
+    pub(super) async fn other(&self) -> DatabaseConnection {
+        let url = format!("sqlite://{}", self.path().display());
+        let mut options = sea_orm::ConnectOptions::new(url);
+        options.max_connections(1);
+        sea_orm::Database::connect(options).await.unwrap()
     }
 }
 
@@ -30,7 +45,7 @@ fn limits(text: &str) -> Vec<Limit> {
     Policy::parse(text, Profile::Development).unwrap().rules.limits
 }
 
-fn admission(at: u64, limits: &[Limit]) -> Admission {
+pub(super) fn admission(at: u64, limits: &[Limit]) -> Admission {
     Admission {
         request: RequestId::generate(),
         session: SessionId::generate(),
@@ -44,11 +59,11 @@ fn admission(at: u64, limits: &[Limit]) -> Admission {
     }
 }
 
-async fn reason(ledger: &Ledger, admission: &Admission) -> Option<DeclineReason> {
+pub(super) async fn reason(ledger: &Ledger, admission: &Admission) -> Option<DeclineReason> {
     ledger.admit(admission.clone()).await.unwrap().err().map(|refusal| refusal.reason)
 }
 
-const REUSED: Option<DeclineReason> = Some(DeclineReason::RequestReused);
+pub(super) const REUSED: Option<DeclineReason> = Some(DeclineReason::RequestReused);
 const REACHED: Option<DeclineReason> = Some(DeclineReason::LimitReached);
 
 #[tokio::test]
@@ -162,13 +177,13 @@ async fn what_expired_long_ago_is_forgotten_and_nothing_sooner() {
     let rows = || async { Entity::find().all(vault.database()).await.unwrap().len() };
     // Expiry and a day.
     let kept_until = 61_000 + AFTER_EXPIRY;
-    prune(vault.database(), UnixMillis(kept_until)).await.unwrap();
+    prune(&vault, UnixMillis(kept_until)).await.unwrap();
     assert_eq!(rows().await, 2);
-    prune(vault.database(), UnixMillis(kept_until + 1)).await.unwrap();
+    prune(&vault, UnixMillis(kept_until + 1)).await.unwrap();
     assert_eq!(rows().await, 1);
-    prune(vault.database(), UnixMillis(1000 + 7 * 24 * HOUR)).await.unwrap();
+    prune(&vault, UnixMillis(1000 + 7 * 24 * HOUR)).await.unwrap();
     assert_eq!(rows().await, 1);
-    prune(vault.database(), UnixMillis(1001 + 7 * 24 * HOUR)).await.unwrap();
+    prune(&vault, UnixMillis(1001 + 7 * 24 * HOUR)).await.unwrap();
     assert_eq!(rows().await, 0);
 }
 
@@ -180,12 +195,11 @@ async fn an_admission_waits_for_another_writer_of_the_file() {
     let (_vault, ledger) = party.open().await;
     // Every connection has its own view: the ledger's has been in use before.
     assert_eq!(reason(&ledger, &admission(1, &[])).await, None);
-    let url = format!("sqlite://{}", party.folder.path().join("vault.sqlite").display());
-    let other = sea_orm::Database::connect(&url).await.unwrap();
+    let other = party.other().await;
     for at in 2..5 {
         let writing = begin(&other).await.unwrap();
-        let change = "UPDATE used_requests SET forget_at = forget_at + 1";
-        writing.execute_unprepared(change).await.unwrap();
+        let change = format!("CREATE TABLE another_{at} (x)");
+        writing.execute_unprepared(&change).await.unwrap();
         let mine = admission(at, &[]);
         let mut admitted = std::pin::pin!(reason(&ledger, &mine));
         // Nothing tells that an admission has begun. One that fails would have failed by then.
@@ -200,7 +214,7 @@ async fn an_admission_waits_for_another_writer_of_the_file() {
 async fn a_ledger_that_cannot_write_admits_nothing() {
     let party = Party::new();
     let (vault, ledger) = party.open().await;
-    vault.database().execute_unprepared("DROP TABLE used_requests").await.unwrap();
+    vault.database().execute_unprepared("PRAGMA query_only = ON").await.unwrap();
     let refused = ledger.admit(admission(1, &[])).await;
     assert!(matches!(refused, Err(VaultError::Database(_))), "{refused:?}");
 }
