@@ -3,10 +3,11 @@
 //! Inside is one JSON document: `format` (`mpc-party-backup`), `version` (1), `party_id`, `made_at`
 //! (milliseconds since the Unix epoch) and `records`, each with `kind`, `name`, `epoch` and
 //! `content`, the hexadecimal form of the record's MessagePack. It holds the identity, every share
-//! (also those that wait for their activation) and aux part, epoch floors, bans and peers' keys, all of one moment; no session, since a restored
-//! party must not go on with an attempt. Used requests are left out, too: those of a backup are never
-//! all of them, so the restored party begins a new list behind a time of waiting (see
-//! [`crate::quarantine`]).
+//! (also those that wait for their activation) and aux part, epoch floors, the longest life that a
+//! policy has let a requester's signature have, bans and peers' keys, all of one moment; no session,
+//! since a restored party must not go on with an attempt. Used requests are left out, too: those of
+//! a backup are never all of them, so the restored party begins a new list behind a time of waiting
+//! (see [`crate::quarantine`]).
 
 use crate::audit::notes;
 use crate::epochs::EpochRecord;

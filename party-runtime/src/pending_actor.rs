@@ -386,7 +386,9 @@ impl Actor for PendingActor {
             actor.remind(ctx);
         });
         let vault = self.vault.clone();
+        let life = self.gate.policy().current().authorization_life();
         let restore = async move {
+            vault.raise_authorization_life(life).await?;
             let own = OwnRecords {
                 witness: Witness::load(vault.database()).await?,
                 bans: bans::own(&vault).await?,

@@ -29,6 +29,7 @@ use file::PolicyFile;
 use mpc_wire::PartyId;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 /// A party's policy.
 #[derive(Debug, Clone)]
@@ -79,6 +80,11 @@ impl Policy {
     /// requester.
     pub fn signs_nothing(&self) -> bool {
         self.signature == SignatureRule::Required && self.rules.requesters.is_empty()
+    }
+
+    /// How long it lets a requester's signature live.
+    pub(crate) fn authorization_life(&self) -> Duration {
+        self.rules.max_authorization_life.duration()
     }
 
     /// Whether the policy refuses to work with a party.

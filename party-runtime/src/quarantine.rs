@@ -168,7 +168,8 @@ impl Restoration {
         heard
     }
 
-    /// Whether the party may take part.
+    /// Whether the party may take part. `longest_life` is the longest that a requester's signature
+    /// was ever allowed to live, not only by the present policy.
     ///
     /// # Errors
     /// [`DeclineReason::Quarantined`] or [`DeclineReason::StaleEpoch`].
@@ -176,11 +177,11 @@ impl Restoration {
         &self,
         intent: &Intent,
         now: UnixMillis,
-        max_authorization_life: Duration,
+        longest_life: Duration,
     ) -> Result<(), DeclineReason> {
-        // The backup does not say which requests were used since it was made. After the longest life
-        // of a requester's signature all of them have expired.
-        let life = u64::try_from(max_authorization_life.as_millis()).unwrap_or(u64::MAX);
+        // Nobody says which requests were used before. After the longest life of a requester's
+        // signature all of them have expired.
+        let life = u64::try_from(longest_life.as_millis()).unwrap_or(u64::MAX);
         let carries_authorization =
             matches!(&intent.kind, IntentKind::Sign { authorization: Some(_), .. });
         if carries_authorization && now.0 < self.restored_at.0.saturating_add(life) {
@@ -273,10 +274,10 @@ impl Quarantine {
         &self,
         intent: &Intent,
         now: UnixMillis,
-        max_authorization_life: Duration,
+        longest_life: Duration,
     ) -> Result<(), DeclineReason> {
         match &*self.lock() {
-            Some(restoration) => restoration.judge(intent, now, max_authorization_life),
+            Some(restoration) => restoration.judge(intent, now, longest_life),
             None => Ok(()),
         }
     }

@@ -15,12 +15,14 @@ mod house;
 
 use house::{House, RULES, requests};
 use mpc::requester::{Algorithm, RequesterKey};
+use mpc_tests::cluster::open_vault;
 use mpc_wire::{PartyId, SessionId};
 use party_runtime::control::{ControlAnswer, ControlError, ControlRequest, KeyChoice};
 use party_runtime::{KeySource, Vault, VaultError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 /// The reasons of every party that was asked: two of three at least, because without them the third
 /// cannot help.
@@ -266,7 +268,7 @@ async fn a_running_party_takes_a_new_policy_and_bans() {
     let before = house.status(0).await;
 
     for party in 0..3 {
-        house.write_policy(party, "payloads = [\"bytes\"]");
+        house.write_policy(party, "max_authorization_life = \"12h\"\npayloads = [\"bytes\"]");
         house.decide(party, ControlRequest::ReloadPolicy).await.unwrap();
     }
     declined_by_all(&house.sign(&plain).await, "not_allowed");
@@ -298,14 +300,23 @@ async fn a_running_party_takes_a_new_policy_and_bans() {
         assert!(!together(&answer.1), "{}", answer.1);
     }
     let mut house = house;
-    house.restart_party(0).await;
+    house.write_policy(2, "max_authorization_life = \"20h\"");
+    for party in [0, 2] {
+        house.restart_party(party).await;
+    }
     assert_eq!(house.status(0).await.banned, [second]);
     for _ in 0..4 {
         let answer = house.sign(&plain).await;
         signed(&answer);
         assert!(!together(&answer.1), "{}", answer.1);
     }
-    house.stop().await;
+    // Reloaded or started with, a policy is remembered for the longest life that it has allowed.
+    let folders = [0, 2].map(|party| house.party_folder(party));
+    let _folder = house.stop().await;
+    for (folder, hours) in folders.iter().zip([12, 20]) {
+        let longest = open_vault(folder).await.unwrap().authorization_life().await.unwrap();
+        assert_eq!(longest, Some(Duration::from_secs(hours * 3600)));
+    }
 }
 
 #[actix_rt::test]

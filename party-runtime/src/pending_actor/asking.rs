@@ -200,20 +200,28 @@ impl PendingActor {
         }
     }
 
-    fn reload_policy(&self) -> ControlAnswer {
-        match self.gate.policy().reload() {
-            Ok(policy) => {
-                let version = policy.version();
-                tracing::info!(party = %self.vault.party(), policy = %version, "policy reloaded");
-                let warning = if policy.signs_nothing() {
-                    ": it knows no requester and signs nothing"
-                } else {
-                    ""
-                };
-                ControlAnswer::done(format!("policy {version} is in force{warning}"))
+    fn reload_policy(&self) -> ResponseActFuture<Self, ControlAnswer> {
+        let policy = match self.gate.policy().reload() {
+            Ok(policy) => policy,
+            Err(error) => {
+                return answered(ControlAnswer::failed(ControlError::PolicyUnusable, error));
             }
-            Err(error) => ControlAnswer::failed(ControlError::PolicyUnusable, error),
-        }
+        };
+        let (vault, life) = (self.vault.clone(), policy.authorization_life());
+        let note = async move { vault.raise_authorization_life(life).await };
+        Box::pin(note.into_actor(self).map(move |noted, actor, _| {
+            let (party, version) = (actor.vault.party(), policy.version());
+            tracing::info!(%party, policy = %version, "policy reloaded");
+            if let Err(error) = noted {
+                return ControlAnswer::failed(ControlError::Store, error);
+            }
+            let warning = if policy.signs_nothing() {
+                ": it knows no requester and signs nothing"
+            } else {
+                ""
+            };
+            ControlAnswer::done(format!("policy {version} is in force{warning}"))
+        }))
     }
 
     /// Bans a party: durable first, then in force.
@@ -320,7 +328,7 @@ impl PendingActor {
             ControlRequest::Refuse { session } => {
                 self.settle_case(session, Verdict::RefusedByPerson { uid }, ctx)
             }
-            ControlRequest::ReloadPolicy => self.reload_policy(),
+            ControlRequest::ReloadPolicy => return self.reload_policy(),
             ControlRequest::RotateKey { to } => return self.rotate_key(to),
             ControlRequest::RotateIdentity => return self.rotate_identity(ctx),
             ControlRequest::Ban { party } => return self.ban(party),

@@ -12,7 +12,7 @@ use mpc_wire::{
     SigningRequest, UnixMillis,
 };
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The epoch that a key generation makes.
 pub(crate) const FIRST_EPOCH: Epoch = Epoch(1);
@@ -119,11 +119,22 @@ impl Gate {
         if let Err(reason) = self.own_records(intent).await? {
             return Ok(Err(Refusal::new(reason, "by the party's own records")));
         }
-        let life = policy.rules.max_authorization_life.duration();
+        let life = self.authorization_life(policy).await?;
         Ok(self
             .quarantine
             .judge(intent, now, life)
             .map_err(|reason| Refusal::new(reason, "the party was restored from a backup")))
+    }
+
+    /// How long a requester's signature may live that was used before the party was restored: under
+    /// whichever policy was in force then.
+    async fn authorization_life(&self, policy: &Policy) -> Result<Duration, VaultError> {
+        let present = policy.authorization_life();
+        if !self.quarantine.is_restored() {
+            return Ok(present);
+        }
+        let longest = self.vault.authorization_life().await?;
+        Ok(longest.map_or(present, |longest| longest.max(present)))
     }
 
     /// Uses the request up, if it was not before.
@@ -146,6 +157,7 @@ impl Gate {
             requester: authorization.map(|authorization| authorization.requester.clone()),
             now,
             expires_at,
+            authorization_life: policy.authorization_life(),
             limits: policy.rules.limits.clone(),
         };
         self.ledger.admit(admission).await
@@ -257,3 +269,6 @@ pub(crate) fn wall_clock() -> UnixMillis {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

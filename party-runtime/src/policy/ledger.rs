@@ -61,6 +61,8 @@ pub(crate) struct Admission {
     pub(crate) now: UnixMillis,
     /// When intent and authorization have both expired.
     pub(crate) expires_at: UnixMillis,
+    /// How long the policy in force lets a requester's signature live.
+    pub(crate) authorization_life: Duration,
     /// The limits of the policy in force.
     pub(crate) limits: Vec<Limit>,
 }
@@ -198,6 +200,10 @@ async fn admit_all(
     }
     if tally.rows() != before {
         tally.write(&mut transaction).await?;
+    }
+    // With the use itself: a restored party must know how long a used request may still be good for.
+    if let Some(life) = admissions.iter().map(|admission| admission.authorization_life).max() {
+        transaction.raise_authorization_life(life).await?;
     }
     transaction.commit().await?;
     Ok(verdicts)

@@ -55,6 +55,7 @@ pub(super) fn admission(at: u64, limits: &[Limit]) -> Admission {
         requester: Some("backend".parse().unwrap()),
         now: UnixMillis(at),
         expires_at: UnixMillis(at + 60_000),
+        authorization_life: Duration::from_secs(3600),
         limits: limits.to_vec(),
     }
 }
