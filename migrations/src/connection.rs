@@ -21,3 +21,6 @@ pub fn never_outlive_a_transaction(options: &mut ConnectOptions) {
         })
     });
 }
+
+#[cfg(test)]
+mod tests;

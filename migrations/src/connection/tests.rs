@@ -1,9 +1,8 @@
 //! Transactions that SQLite itself rolls back: what is told as stored after them is stored.
 
-use migrations::never_outlive_a_transaction;
+use super::*;
 use sea_orm_migration::sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement,
-    TransactionTrait,
+    ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, TransactionTrait,
 };
 use std::path::Path;
 
