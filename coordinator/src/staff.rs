@@ -85,7 +85,7 @@ pub(crate) struct Staff {
 }
 
 impl Staff {
-    /// Opens nothing new, and waits for the attempts that are under way. What waits for a person or
+    /// Opens nothing new, and waits for the attempts that run. What waits for joins, a person or
     /// a party is left alone, as is what takes too long: it is taken up at the next start.
     async fn drain(&self) {
         let Ok(running) = self.supervisor.send(Drain).await else {
@@ -95,7 +95,7 @@ impl Staff {
         for RunningSession { actor, end } in running {
             let Some(actor) = actor else { continue };
             if let Ok(Standing { status, .. }) = actor.send(Ask).await
-                && matches!(status.phase, Phase::Joining | Phase::Running | Phase::Ended)
+                && matches!(status.phase, Phase::Running | Phase::Ended)
             {
                 under_way.push(end);
             }
