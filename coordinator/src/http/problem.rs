@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use std::fmt;
 use std::time::Duration;
 
-/// Seconds after which too few parties, or a store that is away, are worth another try.
+/// Seconds after which too few parties, a store that is away, or a coordinator that stops (another
+/// may be there, or the same again), are worth another try.
 const RETRY_SECONDS: u64 = 5;
 
 macro_rules! codes {
@@ -96,6 +97,7 @@ codes! {
     IdempotencyKeySpent =
         "idempotency_key_spent", CONFLICT, "The request was answered, with what is told only once";
     Overloaded = "overloaded", TOO_MANY_REQUESTS, "The coordinator has all it can carry";
+    ShuttingDown = "shutting_down", SERVICE_UNAVAILABLE, "The coordinator is stopping";
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The store does not answer";
     Declined = "declined", FORBIDDEN, "The parties refuse the request";
     SessionFailed = "session_failed", BAD_GATEWAY, "The session failed";
@@ -175,7 +177,7 @@ impl From<StoreError> for Problem {
 
 impl From<Stopping> for Problem {
     fn from(_: Stopping) -> Self {
-        Self::new(Code::Overloaded, "the coordinator is stopping, try again later").retry()
+        Self::new(Code::ShuttingDown, "nothing new is begun now, try again later").retry()
     }
 }
 

@@ -1,4 +1,8 @@
 //! Everything below `/api/v1`: the one place that names each route and the scope that it needs.
+//!
+//! Beside its own refusals, any route may answer 503 with a `Retry-After`: `store_unavailable` while
+//! the store does not answer, `shutting_down` while the coordinator stops. What opens a session also
+//! answers 429 `overloaded`, with a `Retry-After`, while as many run as may.
 
 use super::problem::Problem;
 use super::{accounts, api_keys, auth, network, parties, sessions, sign};

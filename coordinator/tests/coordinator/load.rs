@@ -1,5 +1,7 @@
+use crate::client::send;
 use crate::parties::Manner;
 use crate::world::World;
+use awc::http::Method;
 use coordinator::{Limits, Role};
 use futures_util::future::join_all;
 use mpc_wire::AccountId;
@@ -61,6 +63,35 @@ async fn beyond_its_bounds_the_coordinator_says_so() {
         reply = world.sign(account, &headers).await;
     }
     reply.expect(202);
+}
+
+#[actix_web::test]
+async fn a_coordinator_that_stops_begins_nothing_and_says_so() {
+    let mut world = World::of_three().await;
+    let account = world.account().await;
+    for party in &world.ids {
+        world.parties.behave(*party, Manner::Stalls);
+    }
+    let later = [("Prefer", "respond-async"), ("Content-Type", "application/json")];
+    let first = world.sign(account, &later).await.expect(202);
+    let mut under_way = vec![first.header("location").unwrap().to_owned()];
+    // What is under way holds the stop up.
+    world.until(&under_way[0], |reply| reply.text("state") == "running").await;
+    let (base, stopped) = world.begin_stop();
+    let path = format!("/api/v1/accounts/{account}/sign");
+    let body = || Some(json!({"message": "ab".repeat(32)}).to_string().into_bytes());
+    let refused = loop {
+        let reply = send(&base, Method::POST, &path, &later, body()).await;
+        if reply.status != 202 {
+            break reply;
+        }
+        under_way.push(reply.header("location").unwrap().to_owned());
+    };
+    assert!(refused.expect_problem(503, "shutting_down").header("retry-after").is_some());
+    for session in under_way {
+        send(&base, Method::DELETE, &session, &[], None).await.expect(202);
+    }
+    stopped.await.unwrap();
 }
 
 /// Run by name, for figures: what the coordinator itself adds to a signing.

@@ -116,6 +116,12 @@ impl World {
         store.close().await.unwrap();
     }
 
+    /// Begins to stop, and says where it can still be asked meanwhile and what ends with the stop.
+    pub(crate) fn begin_stop(&mut self) -> (String, actix_rt::task::JoinHandle<()>) {
+        let Running { coordinator, base, .. } = self.running.take().unwrap();
+        (base, actix_rt::spawn(coordinator.stop()))
+    }
+
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.start().await;
