@@ -92,8 +92,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the database refuses.
     pub async fn close(self) -> Result<(), StoreError> {
-        // What parties have shown and no commit has taken along yet.
-        self.begin().await?.commit().await?;
+        self.keep_witnessed().await?;
         self.reader.close().await?;
         Ok(self.writer.close().await?)
     }

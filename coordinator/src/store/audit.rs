@@ -217,7 +217,8 @@ impl Writing {
 
 impl Store {
     /// Signs the log's heads from now on, and enters the start. What was signed before must still
-    /// be what the log holds; else that is told, entered, and kept as evidence.
+    /// be what the log holds, and what is kept of others' heads be signed by them; else that is
+    /// told, entered, and kept as evidence.
     pub(crate) async fn keep_audit(&self, keeper: Identity) -> Result<(), StoreError> {
         let mut writing = self.begin().await?;
         match last_signed(writing.txn()).await? {
@@ -236,6 +237,10 @@ impl Store {
                 writing.doubt(Fault::HeadLost, keeper.party(), &json!({ "count": count }));
             }
             LastSigned::Nothing => {}
+        }
+        for row in witnessed::unreadable(writing.txn()).await? {
+            witnessed::set_aside(writing.txn(), &row).await?;
+            writing.doubt(Fault::WitnessUnreadable, &row.keeper, &row.found);
         }
         writing.enter(audit::started());
         writing.end.keeper = Some(keeper);
@@ -271,6 +276,8 @@ enum Fault {
     Rewritten,
     /// The hash of the last entry is none.
     EndUnreadable,
+    /// What is kept as a party's newest head is none, or not signed by it.
+    WitnessUnreadable,
 }
 
 impl Fault {
@@ -283,6 +290,7 @@ impl Fault {
             Self::Cut => "cut",
             Self::Rewritten => "rewritten",
             Self::EndUnreadable => "end_unreadable",
+            Self::WitnessUnreadable => "witness_unreadable",
         }
     }
 }

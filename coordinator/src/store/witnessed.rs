@@ -1,21 +1,23 @@
 //! Heads of the parties' audit logs, as they have shown them: of each party the newest, and
 //! whatever contradicts one that it showed before.
 //!
-//! A party shows a head with every join, so none of them may cost a commit: the newest ones wait in
-//! memory for the next commit of whatever else is written, which follows each join soon. What a
-//! crash takes with it a party shows again.
+//! A party shows heads with its joins, declines and outcomes, so none of them may cost a commit: the
+//! newest ones wait in memory for the next commit of whatever else is written, which follows soon,
+//! or for the herald's. What a crash takes with it a party shows again.
 
 use super::writer::Write;
-use super::{Store, StoreError, audit, parse, to_i64, to_u64};
+use super::{Store, StoreError, audit, parse, to_i64};
 use crate::audit::head_contradicts;
 use crate::clock::Clock;
 use mpc_wire::audit::Head;
 use mpc_wire::{PartyId, SignedHead};
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryResult, QuerySelect, Statement,
 };
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +51,33 @@ mod row {
 /// The place of a keeper's newest head; evidence has the places behind it.
 const NEWEST: i32 = 0;
 
+/// The newest heads, each column as a text: SQLite holds whatever was put into it, and one row that
+/// is no head must not hide the others.
+const NEWEST_ROWS: &str = "SELECT rowid, CAST(keeper AS TEXT), CAST(count AS TEXT), \
+                           CAST(hash AS TEXT), CAST(signature AS TEXT) \
+                           FROM witnessed_heads WHERE place = 0";
+
+/// The last place of all.
+const LAST_PLACE: &str = "SELECT MAX(place) FROM witnessed_heads WHERE typeof(place) = 'integer'";
+
+/// Most rows that are set aside at a start: each has its entry, and who put more of them there must
+/// not keep the coordinator from starting. The others are told at the next start.
+const MAX_SET_ASIDE: usize = 256;
+
+/// A row in the place of a newest head that is none, or that its keeper has not signed.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    rowid: i64,
+    pub(super) keeper: String,
+    pub(super) found: Value,
+}
+
+/// What stands in the place of a newest head.
+enum Kept {
+    Head(SignedHead),
+    Unreadable(Unreadable),
+}
+
 /// What a head is worth that a party has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Witnessed {
@@ -71,16 +100,14 @@ struct Shown {
 }
 
 impl Witnesses {
-    /// Begins with what is stored.
+    /// Begins with what is stored. A row that is no head is none: [`unreadable`] tells of it.
     pub(super) async fn load(db: &impl ConnectionTrait) -> Result<Self, StoreError> {
-        let rows = row::Entity::find().filter(row::Column::Place.eq(NEWEST)).all(db).await?;
-        let newest = rows
-            .into_iter()
-            .map(|row| {
-                let hash = parse("hash of a witnessed head", &row.hash)?;
-                Ok((parse("keeper", &row.keeper)?, Head { count: to_u64(row.count), hash }))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let mut newest = BTreeMap::new();
+        for kept in kept(db).await? {
+            if let Kept::Head(SignedHead { keeper, head, .. }) = kept {
+                newest.insert(keeper, head);
+            }
+        }
         Ok(Self(Arc::new(Mutex::new(Shown { newest, unstored: BTreeMap::new() }))))
     }
 
@@ -137,11 +164,80 @@ impl Store {
         Witnessed::Contradicts
     }
 
+    /// Stores the parties' newest heads, if no other write has taken them along.
+    pub(crate) async fn keep_witnessed(&self) -> Result<(), StoreError> {
+        if self.audit.witnesses.unstored().is_empty() {
+            return Ok(());
+        }
+        self.begin().await?.commit().await
+    }
+
     /// Keeps a head that contradicts another one of its keeper.
     pub(crate) async fn keep_evidence(&self, head: SignedHead) -> Result<(), StoreError> {
         self.queue.write(Write::Contradiction(head)).await?;
         Ok(())
     }
+}
+
+/// What stands in the place of each newest head.
+async fn kept(db: &impl ConnectionTrait) -> Result<Vec<Kept>, StoreError> {
+    let statement = Statement::from_string(db.get_database_backend(), NEWEST_ROWS);
+    let rows = db.query_all_raw(statement).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+fn read(row: &QueryResult) -> Result<Kept, sea_orm::DbErr> {
+    // A text may be none of Unicode.
+    let text = |at| row.try_get_by_index::<String>(at).unwrap_or_default();
+    let (rowid, [keeper, count, hash, signature]) =
+        (row.try_get_by_index(0)?, [1, 2, 3, 4].map(text));
+    Ok(match signed(&keeper, &count, &hash, &signature) {
+        Ok(head) => Kept::Head(head),
+        Err(error) => {
+            let error = error.to_string();
+            let found = json!({ "error": error, "count": count, "hash": hash });
+            Kept::Unreadable(Unreadable { rowid, keeper, found })
+        }
+    })
+}
+
+fn signed(
+    keeper: &str,
+    count: &str,
+    hash: &str,
+    signature: &str,
+) -> Result<SignedHead, StoreError> {
+    const WHAT: &str = "witnessed head";
+    let head = Head { count: parse(WHAT, count)?, hash: parse(WHAT, hash)? };
+    let signature = audit::signature(signature)?;
+    let shown = SignedHead { keeper: parse(WHAT, keeper)?, head, signature };
+    match shown.verify() {
+        Ok(_) => Ok(shown),
+        Err(error) => Err(StoreError::Corrupt { what: WHAT, detail: error.to_string() }),
+    }
+}
+
+/// The rows that stand in the places of newest heads and are none.
+pub(super) async fn unreadable(db: &impl ConnectionTrait) -> Result<Vec<Unreadable>, StoreError> {
+    let of_none = |kept| match kept {
+        Kept::Head(_) => None,
+        Kept::Unreadable(unreadable) => Some(unreadable),
+    };
+    Ok(kept(db).await?.into_iter().filter_map(of_none).take(MAX_SET_ASIDE).collect())
+}
+
+/// Takes a row out of the place of a newest head, which the next one of its keeper would overwrite,
+/// and keeps it as evidence.
+pub(super) async fn set_aside(
+    txn: &DatabaseTransaction,
+    unreadable: &Unreadable,
+) -> Result<(), StoreError> {
+    row::Entity::update_many()
+        .col_expr(row::Column::Place, Expr::cust(format!("1 + ({LAST_PLACE})")))
+        .filter(Expr::cust_with_values("rowid = ?", [unreadable.rowid]))
+        .exec(txn)
+        .await?;
+    Ok(())
 }
 
 /// Stores the newest head of each of some keepers.
@@ -190,11 +286,18 @@ pub(super) async fn keep_evidence(
         .clone()
         .filter(row::Column::Count.eq(to_i64(head.head.count)))
         .filter(row::Column::Hash.eq(head.head.hash.to_string()));
-    let count = kept.count(txn).await?;
+    let count = kept.clone().count(txn).await?;
     if count >= MAX_EVIDENCE || same.count(txn).await? > 0 {
         return Ok(false);
     }
-    let place = i32::try_from(count).unwrap_or(i32::MAX).saturating_add(1);
+    let last: Option<i32> = kept
+        .select_only()
+        .column_as(row::Column::Place.max(), "place")
+        .into_tuple()
+        .one(txn)
+        .await?
+        .flatten();
+    let place = last.unwrap_or(NEWEST).saturating_add(1);
     row::Entity::insert(row(head, place)).exec_without_returning(txn).await?;
     Ok(true)
 }
