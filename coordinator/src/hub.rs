@@ -8,11 +8,12 @@ pub(crate) use revocation::{Revoke, RevokeError};
 
 use crate::activation::Activation;
 use crate::decode::session_of;
+use crate::herald::Heads;
 use crate::post::Post;
 use crate::relay::Word;
 use crate::requests::Requests;
 use crate::roster::Roster;
-use crate::session_actor::{Missed, SessionActor, ToSession};
+use crate::session_actor::{Missed, SessionActor, Surroundings, ToSession};
 use crate::staff::{DeathNotice, SharedUplink};
 use crate::store::Store;
 use crate::store::witnessed::Witnessed;
@@ -42,6 +43,7 @@ pub(crate) struct Hub {
     store: Store,
     requests: Requests,
     activation: Activation,
+    heads: Heads,
     routes: BTreeMap<SessionId, Route>,
     lookups: usize,
     /// The sessions that parties have asked for and that are being opened.
@@ -60,13 +62,12 @@ struct Route {
 impl Hub {
     pub(crate) fn new(
         uplink: SharedUplink,
-        roster: Roster,
-        post: Post,
-        store: Store,
+        around: Surroundings,
         requests: Requests,
         activation: Activation,
         notice: DeathNotice,
     ) -> Self {
+        let Surroundings { store, post, roster, heads, hub: _, clock: _ } = around;
         Self {
             uplink,
             roster,
@@ -74,6 +75,7 @@ impl Hub {
             store,
             requests,
             activation,
+            heads,
             routes: BTreeMap::new(),
             lookups: 0,
             requested: BTreeSet::new(),
@@ -137,10 +139,10 @@ impl Hub {
         }
     }
 
-    /// Takes the head of the party's audit log, which comes with each of its joins.
+    /// Takes the head of the party's audit log.
     fn witness(&mut self, from: PartyId, head: SignedHead, ctx: &mut Context<Self>) {
         match self.store.witness(from, &head) {
-            Witnessed::Taken => {}
+            Witnessed::Taken => self.heads.stir(),
             Witnessed::NotItsHead => {
                 tracing::warn!(party = %from, "the head of an audit log is not the party's own");
             }
@@ -257,11 +259,13 @@ impl StreamHandler<Uplink> for Hub {
                     self.tell_sessions_of(party, ToSession::Offline);
                 }
                 self.roster.set_online(party);
+                self.heads.reconnected(party);
                 self.tell_sessions_of(party, ToSession::Online);
             }
             Uplink::Offline { party } => {
                 tracing::info!(%party, "offline");
                 self.roster.set_offline(party);
+                self.heads.reconnected(party);
                 self.tell_sessions_of(party, ToSession::Offline);
             }
             Uplink::Message { from, message } => self.said(from, message, ctx),

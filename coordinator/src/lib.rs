@@ -8,7 +8,7 @@
 //! Reading order: `config`, `coordinator` and `staff` (what it is put together from), `http`
 //! with `api_key` and `signing` (the way in), `supervisor` with `opening`, `session_actor` with `decode`,
 //! `enrolment` (who is let in), `hub` with `requests`, `pool` (aux sets), `accounts` with `life` (from order to first use),
-//! `store` (what survives), `audit` (what is entered of it), `roster`, `post`, `clock`, `backoff`, `names`, `failure`.
+//! `store` (what survives), `audit` (what is entered of it) with `herald` (who is shown its head), `roster`, `post`, `clock`, `backoff`, `names`, `failure`.
 
 mod accounts;
 mod activation;
@@ -21,6 +21,7 @@ mod coordinator;
 mod decode;
 mod enrolment;
 mod failure;
+mod herald;
 mod http;
 mod hub;
 mod life;

@@ -3,6 +3,7 @@
 use mpc_wire::{Downlink, PartyId, ToParty};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::Permit;
 use tokio::time::timeout;
 
 /// How long a full downlink is waited for. A gateway that takes nothing for so long does not work;
@@ -43,10 +44,28 @@ impl Post {
         self.hand_over(Downlink::Disconnect { party }).await
     }
 
-    async fn hand_over(&self, message: Downlink) -> Result<(), Undeliverable> {
-        match timeout(DOWNLINK_PATIENCE, self.0.send(message)).await {
-            Ok(Ok(())) => Ok(()),
+    /// Waits for room within bounds, for a message that is made when there is some.
+    pub(crate) async fn room(&self) -> Result<Room<'_>, Undeliverable> {
+        match timeout(DOWNLINK_PATIENCE, self.0.reserve()).await {
+            Ok(Ok(permit)) => Ok(Room(permit)),
             Ok(Err(_)) | Err(_) => Err(Undeliverable),
         }
+    }
+
+    async fn hand_over(&self, message: Downlink) -> Result<(), Undeliverable> {
+        let Room(permit) = self.room().await?;
+        permit.send(message);
+        Ok(())
+    }
+}
+
+/// Room for one message.
+#[derive(Debug)]
+pub(crate) struct Room<'a>(Permit<'a, Downlink>);
+
+impl Room<'_> {
+    /// Hands the message over; it comes behind whatever was handed over before.
+    pub(crate) fn put(self, to: PartyId, message: Box<ToParty>) {
+        self.0.send(Downlink::Deliver { to, message });
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::decode::decode;
+use crate::herald::Heads;
 use crate::hub::{Attach, Hub};
 use crate::post::Post;
 use crate::roster::{Engagement, Roster};
@@ -26,6 +27,7 @@ pub(crate) struct Surroundings {
     pub(crate) store: Store,
     pub(crate) post: Post,
     pub(crate) roster: Roster,
+    pub(crate) heads: Heads,
     pub(crate) hub: Addr<Hub>,
     pub(crate) clock: Clock,
 }
@@ -245,12 +247,14 @@ async fn perform(
     Ok(unreachable)
 }
 
-/// Hands the party that is invited the head of the audit log. It covers the session's opening, so
-/// whoever takes the entry away afterwards contradicts what the party keeps.
+/// Shows the party the head of the audit log before it hears of a session's beginning or end. The
+/// head covers that, so whoever takes the entry away afterwards contradicts what the party keeps.
 async fn show_audit_head(around: &Surroundings, to: PartyId, message: &ToParty) {
-    if let (ToParty::Invite { .. }, Some(head)) = (message, around.store.audit_head())
-        && around.post.deliver(to, Box::new(ToParty::AuditHead(head))).await.is_err()
-    {
+    let is_entered = matches!(
+        message,
+        ToParty::Invite { .. } | ToParty::Abort { .. } | ToParty::Finished { .. }
+    );
+    if is_entered && around.heads.show(to).await.is_err() {
         tracing::debug!(party = %to, "the head of the audit log found no way out");
     }
 }

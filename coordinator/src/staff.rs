@@ -8,6 +8,7 @@ use crate::accounts::{Accounts, ResumeAccounts, StopAccounts};
 use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::herald::{Heads, Herald, StopHerald};
 use crate::hub::{Hub, StopHub};
 use crate::life::LifeParts;
 use crate::pool::{Pool, StopPool};
@@ -82,6 +83,7 @@ pub(crate) struct Staff {
     pub(crate) accounts: Addr<Accounts>,
     pub(crate) signing: Signing,
     pool: Addr<Pool>,
+    herald: Addr<Herald>,
 }
 
 impl Staff {
@@ -119,6 +121,7 @@ impl Staff {
         stop("accounts", &self.accounts, StopAccounts).await;
         stop("pool", &self.pool, StopPool).await;
         stop("supervisor", &self.supervisor, StopSessions).await;
+        stop("herald", &self.herald, StopHerald).await;
         stop("hub", &self.hub, StopHub).await;
     }
 }
@@ -151,26 +154,28 @@ impl Factory {
         let notice = |who| DeathNotice { who, deaths: deaths.clone() };
         // Hub and supervisor know each other: the hub's address comes before the hub.
         let hub = Context::<Hub>::new();
+        let heads = Heads::new(store.clone(), post.clone(), roster.clone());
         let around = Surroundings {
             store: store.clone(),
             post: post.clone(),
             roster: roster.clone(),
+            heads: heads.clone(),
             hub: hub.address(),
             clock: *clock,
         };
         let supervisor =
-            Supervisor::new(around, limits.max_running_sessions, notice("supervisor")).start();
+            Supervisor::new(around.clone(), limits.max_running_sessions, notice("supervisor"))
+                .start();
         let requests = Requests::new(store.clone(), supervisor.clone(), *clock, limits);
         let activation = Activation::new(store.clone(), roster.clone(), post.clone());
         let hub = hub.run(Hub::new(
             Arc::clone(uplink),
-            roster.clone(),
-            post.clone(),
-            store.clone(),
+            around,
             requests,
             activation.clone(),
             notice("hub"),
         ));
+        let herald = Herald::new(heads, notice("herald")).start();
 
         // Sessions come back before pool and accounts look for them.
         let sessions = supervisor.send(Resume).await??;
@@ -202,7 +207,7 @@ impl Factory {
             clock: *clock,
             deadline: limits.sign_deadline,
         };
-        Ok((Staff { hub, supervisor, accounts, signing, pool }, died))
+        Ok((Staff { hub, supervisor, accounts, signing, pool, herald }, died))
     }
 }
 

@@ -24,7 +24,7 @@ macro_rules! can_crash {
     )*};
 }
 
-can_crash!(Hub, Supervisor, Pool, Accounts);
+can_crash!(Hub, Supervisor, Pool, Accounts, Herald);
 
 struct World {
     keeper: Keeper,
@@ -92,13 +92,14 @@ async fn whichever_actor_dies_a_fresh_staff_goes_on() {
     let session = world.open().await;
     world.invited_to(session).await;
     let mut current = world.keeper.current();
-    for who in ["hub", "supervisor", "pool", "accounts"] {
+    for who in ["hub", "supervisor", "pool", "accounts", "herald"] {
         let staff = world.staff();
         let died = match who {
             "hub" => staff.hub.send(Crash).await,
             "supervisor" => staff.supervisor.send(Crash).await,
             "pool" => staff.pool.send(Crash).await,
-            _ => staff.accounts.send(Crash).await,
+            "accounts" => staff.accounts.send(Crash).await,
+            _ => staff.herald.send(Crash).await,
         };
         died.unwrap_err();
         current.changed().await.unwrap();

@@ -257,6 +257,11 @@ impl Store {
     pub(crate) fn audit_head(&self) -> Option<SignedHead> {
         self.audit.newest.borrow().clone()
     }
+
+    /// Tells of every new head.
+    pub(crate) fn audit_heads(&self) -> watch::Receiver<Option<SignedHead>> {
+        self.audit.newest.subscribe()
+    }
 }
 
 /// What can be wrong with the log as it is found.

@@ -4,6 +4,7 @@ use super::*;
 use crate::activation::Activation;
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::herald::Heads;
 use crate::hub::Hub;
 use crate::post::Post;
 use crate::requests::Requests;
@@ -39,20 +40,22 @@ impl World {
         let (clock, post) = (Clock::start(), Post::new(to_gateway));
         let roster = Roster::new(BTreeSet::new());
         let hub = Context::<Hub>::new();
+        let heads = Heads::new(store.clone(), post.clone(), roster.clone());
         let around = Surroundings {
             store: store.clone(),
             post: post.clone(),
             roster: roster.clone(),
+            heads,
             hub: hub.address(),
             clock,
         };
-        let supervisor = Supervisor::new(around, max_running, DeathNotice::unread()).start();
+        let supervisor =
+            Supervisor::new(around.clone(), max_running, DeathNotice::unread()).start();
         let requests = Requests::new(store.clone(), supervisor.clone(), clock, &Limits::default());
         let activation = Activation::new(store.clone(), roster.clone(), post.clone());
-        let (on_line, kept) = (roster.clone(), store.clone());
         let from_gateway = Arc::new(tokio::sync::Mutex::new(from_gateway));
         let notice = DeathNotice::unread();
-        hub.run(Hub::new(from_gateway, on_line, post, kept, requests, activation, notice));
+        hub.run(Hub::new(from_gateway, around, requests, activation, notice));
         let identities: Vec<_> = (0..2).map(|_| Identity::generate()).collect();
         let parties: BTreeSet<_> = identities.iter().map(Identity::party).collect();
         parties.iter().for_each(|party| roster.set_online(*party));

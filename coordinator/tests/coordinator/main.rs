@@ -12,6 +12,7 @@
 mod accounts;
 mod activation;
 mod api_keys;
+mod audit;
 mod authorization;
 mod bad_input;
 mod client;

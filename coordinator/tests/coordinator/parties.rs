@@ -1,11 +1,12 @@
 //! The parties' side: speaks over the two channels as gateway and parties would.
 
 use k256::ecdsa::SigningKey;
+use mpc_wire::audit::Head;
 use mpc_wire::{
     AccountId, ActivationRefusal, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId,
-    DeclineReason, Downlink, EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement,
+    DeclineReason, Downlink, EcdsaSignature, EntryHash, Epoch, EpochKey, EpochPlan, EpochStatement,
     FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey,
-    SessionId, Signature, SignedJoin, ToCoordinator, ToParty, Uplink, Verdict,
+    SessionId, Signature, SignedHead, SignedJoin, ToCoordinator, ToParty, Uplink, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -109,6 +110,13 @@ impl Parties {
         let holders = state.identities.keys().copied().collect();
         let plan = PlanHash::new([0; 32]);
         says(&state.identities[&by], account, plan, &holders, Verdict::Stored)
+    }
+
+    /// The head of a party's audit log with so many entries.
+    pub(crate) fn head(&self, by: PartyId, count: u64) -> SignedHead {
+        let state = self.0.lock().unwrap();
+        let hash = EntryHash::new([count.to_be_bytes()[7]; 32]);
+        SignedHead::sign(&state.identities[&by], Head { count, hash })
     }
 
     pub(crate) fn count(&self, like: impl Fn(PartyId, &ToParty) -> bool) -> usize {

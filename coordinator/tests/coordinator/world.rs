@@ -262,6 +262,16 @@ impl World {
         counts
     }
 
+    /// What a query finds: numbers.
+    pub(crate) async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let db = Database::connect(self.url()).await.unwrap();
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        let rows = db.query_all_raw(statement).await.unwrap();
+        let numbers = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        db.close().await.unwrap();
+        numbers
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("sqlite://{}?mode=rwc", self.dir.path().join("coordinator.db").display())
     }

@@ -2,8 +2,8 @@
 //!
 //! The coordinator and each party keep a log. Entry n's hash covers its fields and the hash of entry
 //! n − 1, so nothing before a known head can be altered, dropped or reordered unnoticed. Heads are
-//! signed and handed out at every session: a log that was cut at its end, or rewritten as a whole,
-//! contradicts the heads that others hold.
+//! signed and handed out whenever they have changed: a log that was cut at its end, or rewritten as a
+//! whole, contradicts the heads that others hold.
 
 use crate::canonical::{Canonical, CanonicalWriter};
 use crate::identity::Identity;

@@ -64,7 +64,8 @@ pub enum ToCoordinator {
         /// To what.
         objection: Objection,
     },
-    /// Where the party's audit log stands. Comes with every join.
+    /// Where the party's audit log stands. Comes before every join, decline, objection and outcome,
+    /// and when something else was entered; the coordinator keeps the newest one.
     AuditHead(SignedHead),
     /// The party was restored and asks the other holders of its accounts.
     Inquiry(Inquiry),

@@ -57,8 +57,8 @@ pub enum ToParty {
         /// The session.
         session: SessionId,
     },
-    /// Where the coordinator's audit log stands. Comes before every invitation; the party keeps the
-    /// newest one.
+    /// Where the coordinator's audit log stands. Comes before every invitation and every end of an
+    /// attempt or session, and when something else was entered; the party keeps the newest one.
     AuditHead(SignedHead),
     /// A restored party asks what has happened to the accounts that it shares with this one.
     Inquiry(Inquiry),
