@@ -5,7 +5,7 @@
 //! describe. With each commit that appends, the log's head is sealed in the root of the vault's
 //! manifest: who can write the database, but has not the master key, can neither cut nor rewrite the log unnoticed.
 //! Who has a copy of the whole database from before can put that back; then the heads tell that the
-//! party has shown the coordinator with its joins.
+//! party has shown the coordinator since.
 //!
 //! Reading order: `notes` (what is entered), `journal` (what of the machine's effects is), `log`
 //! (the table), `witness` (heads of the coordinator's log).
@@ -23,6 +23,7 @@ use mpc_pending::{Effect, Record};
 use mpc_wire::audit::Note;
 use mpc_wire::{Epoch, PartyId, SessionId, SignedHead};
 use std::collections::VecDeque;
+use witness::News;
 
 /// What the pending actor has to enter and to show.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(crate) struct Auditor {
     pub(crate) journal: Journal,
     witness: Witness,
     unstored: Unstored,
+    /// Whether the coordinator's newest head has waited for another commit to take it along.
+    is_overdue: bool,
     /// The head that the link's other end was shown last.
     shown: Option<SignedHead>,
 }
@@ -58,13 +61,20 @@ impl Auditor {
 
     /// Whether something must be durable before anything else happens.
     pub(crate) fn must_store(&self) -> bool {
-        !self.unstored.notes.is_empty() || !self.unstored.doubted.is_empty()
+        self.is_overdue || !self.unstored.notes.is_empty() || !self.unstored.doubted.is_empty()
+    }
+
+    /// Has what still waits for a commit not wait any longer. Heads that come with sessions are
+    /// stored with them, so that they cost none of their own; for others none may come.
+    pub(crate) fn waited(&mut self) {
+        self.is_overdue = self.unstored.newest.is_some();
     }
 
     /// What is to be stored now, so that the effects can be performed then.
     pub(crate) fn take(&mut self, effects: &VecDeque<Effect>) -> Unstored {
         let notes = effects.iter().filter_map(|effect| self.journal.note(effect));
         self.unstored.notes.extend(notes);
+        self.is_overdue = false;
         std::mem::take(&mut self.unstored)
     }
 
@@ -77,7 +87,8 @@ impl Auditor {
             return;
         }
         match self.witness.judge(&shown) {
-            Ok(()) => self.unstored.newest = Some(shown),
+            Ok(News::Newer) => self.unstored.newest = Some(shown),
+            Ok(News::Same) => {}
             Err(doubt) => {
                 let (keeper, count) = (shown.keeper, shown.head.count);
                 tracing::error!(%party, %keeper, count, %doubt, "the coordinator's audit log is in doubt");

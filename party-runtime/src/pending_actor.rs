@@ -44,7 +44,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// Messages that may wait for this actor: the rounds of some hundred attempts at once.
 const MAILBOX: usize = 1024;
 
-/// How often the machine looks for what has expired. Nothing but forgetting depends on it.
+/// How often the machine looks for what has expired, and how long heads of audit logs wait for
+/// something else to be sent or stored with. No session depends on it.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The link to the gateway is open.
@@ -225,13 +226,12 @@ impl PendingActor {
             }
             Effect::Ask(intent) => self.ask(*intent, ctx),
             Effect::SendJoin { session, attempt, join } => {
-                if let Some(head) = self.auditor.show(&self.vault) {
-                    self.send(ToCoordinator::AuditHead(head));
-                }
+                self.show_head();
                 self.send(ToCoordinator::Join { session, attempt, join: *join });
             }
             Effect::SendDecline { session, attempt, reason } => {
                 tracing::info!(%session, %attempt, %reason, "declined");
+                self.show_head();
                 self.send(ToCoordinator::Decline { session, attempt, reason });
             }
             Effect::SendAwaitingApproval { session, attempt } => {
@@ -241,6 +241,7 @@ impl PendingActor {
             Effect::Object { session, attempt, objection } => {
                 let party = self.vault.party();
                 tracing::warn!(%party, %session, %attempt, %objection, "objected");
+                self.show_head();
                 self.send(ToCoordinator::Objected { session, attempt, objection });
             }
             Effect::Launch(launch) => self.launch(*launch, ctx),
@@ -276,6 +277,23 @@ impl PendingActor {
                 tracing::debug!(%session, ?cause, "nothing to do, skipped");
             }
         }
+    }
+
+    /// Shows the coordinator where the party's log stands, unless it was shown that before. It covers
+    /// what is about to be said, so the entry of that cannot be taken away unnoticed.
+    fn show_head(&mut self) {
+        if self.link.is_some()
+            && let Some(head) = self.auditor.show(&self.vault)
+        {
+            self.send(ToCoordinator::AuditHead(head));
+        }
+    }
+
+    /// Looks for what has expired, and shows and stores heads that nothing else has taken along.
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.show_head();
+        self.auditor.waited();
+        self.apply(Event::Tick, ctx);
     }
 
     fn send(&mut self, message: ToCoordinator) {
@@ -344,6 +362,7 @@ impl PendingActor {
         if is_product && let Some(caller) = self.callers.remove(&session) {
             caller.tell(session, outcome.clone());
         }
+        self.show_head();
         self.send(ToCoordinator::Outcome { session, attempt, outcome });
     }
 
@@ -378,7 +397,7 @@ impl Actor for PendingActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(TICK, |actor, ctx| actor.apply(Event::Tick, ctx));
+        ctx.run_interval(TICK, Self::tick);
         ctx.run_interval(delivering::PULSE, |actor, _| actor.dispatch_due());
         ctx.run_interval(delivering::REMINDER, Self::say_again);
         ctx.run_interval(peers::INQUIRY_PAUSE, |actor, ctx| {

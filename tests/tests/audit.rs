@@ -67,19 +67,15 @@ impl Watcher {
         }))
     }
 
-    /// The entry must be durable; where a head goes before, the head must cover it.
-    fn expect(&mut self, event: &'static str, session: SessionId, head: Option<Option<Head>>) {
-        let is_coordinators = event == "session_opened";
+    /// The entry must be durable, and the head that went before must cover it.
+    fn expect(&mut self, event: &'static str, session: SessionId, head: Option<Head>) {
+        let is_coordinators = event.starts_with("session_");
         let database = if is_coordinators { &self.coordinator } else { &self.party };
         let sql = format!(
             "SELECT CAST(number AS TEXT) FROM audit_log WHERE event = '{event}' AND subject = '{session}'"
         );
         let number: Option<u64> = ask(database, sql).first().map(|number| number.parse().unwrap());
-        let is_covered = match (number, head) {
-            (None, _) | (Some(_), Some(None)) => false,
-            (Some(_), None) => true,
-            (Some(number), Some(Some(head))) => number <= head.count,
-        };
+        let is_covered = number.zip(head).is_some_and(|(number, head)| number <= head.count);
         *self.seen.entry(event).or_default() += 1;
         if !is_covered {
             self.wrong.push(format!("{event} of {session}: entry {number:?}, head {head:?}"));
@@ -93,11 +89,13 @@ impl Watcher {
                 self.shown = Some(head.head);
             }
             ToCoordinator::Join { session, .. } => {
-                self.expect("joined", session, Some(self.shown));
+                self.expect("joined", session, self.shown);
             }
-            ToCoordinator::Decline { session, .. } => self.expect("declined", session, None),
+            ToCoordinator::Decline { session, .. } => {
+                self.expect("declined", session, self.shown);
+            }
             ToCoordinator::Outcome { session, .. } => {
-                self.expect("outcome_reported", session, None);
+                self.expect("outcome_reported", session, self.shown);
             }
             ToCoordinator::Prove { .. }
             | ToCoordinator::AwaitingApproval { .. }
@@ -126,7 +124,10 @@ impl Interceptor for Watcher {
                     self.heard = Some(head.head);
                 }
                 ToParty::Invite { intent, .. } => {
-                    self.expect("session_opened", intent.session, Some(self.heard));
+                    self.expect("session_opened", intent.session, self.heard);
+                }
+                ToParty::Finished { session } => {
+                    self.expect("session_ended", session, self.heard);
                 }
                 ToParty::Challenge(_)
                 | ToParty::Welcome { .. }
@@ -134,7 +135,6 @@ impl Interceptor for Watcher {
                 | ToParty::Round(_)
                 | ToParty::Ack(_)
                 | ToParty::Abort { .. }
-                | ToParty::Finished { .. }
                 | ToParty::Inquiry(_)
                 | ToParty::Testimony(_)
                 | ToParty::Ban(_)
@@ -176,7 +176,7 @@ async fn what_leaves_was_entered_before_and_heads_cover_it() {
     for watcher in &watchers {
         let watcher = watcher.borrow();
         assert_eq!(watcher.wrong, Vec::<String>::new());
-        for event in ["session_opened", "joined", "outcome_reported"] {
+        for event in ["session_opened", "session_ended", "joined", "outcome_reported"] {
             assert!(watcher.seen[event] > 5, "{:?}", watcher.seen);
         }
         declined += watcher.seen.get("declined").copied().unwrap_or_default();

@@ -305,6 +305,27 @@ async fn the_coordinators_newest_head_is_kept_and_what_contradicts_it() {
     }
 }
 
+#[test]
+fn a_head_waits_for_another_commit_and_not_for_ever() {
+    let keeper = Identity::generate();
+    let mut auditor = Auditor::default();
+    let party = Identity::generate().party();
+    auditor.waited();
+    assert!(!auditor.must_store(), "there is nothing");
+    for shown in [head(5, 1), head(6, 2)] {
+        auditor.witness(party, SignedHead::sign(&keeper, shown));
+        assert!(!auditor.must_store(), "what is written next takes it along");
+        auditor.waited();
+        assert!(auditor.must_store());
+        let stored = auditor.take(&VecDeque::new());
+        assert_eq!(stored.newest.unwrap().head, shown);
+        // The same once more is no news.
+        auditor.witness(party, SignedHead::sign(&keeper, shown));
+        auditor.waited();
+        assert!(!auditor.must_store());
+    }
+}
+
 #[tokio::test]
 async fn forged_heads_without_end_do_not_fill_the_database() {
     let folder = Folder::new();

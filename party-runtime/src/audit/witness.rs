@@ -1,5 +1,5 @@
-//! Heads of the coordinator's audit log, as it has shown them with its invitations: the newest, and
-//! whatever contradicts one that was shown before.
+//! Heads of the coordinator's audit log, as it has shown them: the newest, and whatever contradicts
+//! one that was shown before.
 
 use super::log::to_i64;
 use crate::policy::gate::wall_clock;
@@ -52,6 +52,15 @@ const NEWEST: i32 = 0;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Witness(Option<(PartyId, Head)>);
 
+/// What a head that is believed says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// More than the one before.
+    Newer,
+    /// The same. Sessions that begin together show one head several times.
+    Same,
+}
+
 /// Why a head is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Doubt {
@@ -84,17 +93,15 @@ impl Witness {
     }
 
     /// Takes a head whose signature holds, or says what speaks against it.
-    pub(super) fn judge(&mut self, shown: &SignedHead) -> Result<(), Doubt> {
+    pub(super) fn judge(&mut self, shown: &SignedHead) -> Result<News, Doubt> {
         match &self.0 {
             Some((keeper, _)) if *keeper != shown.keeper => return Err(Doubt::OtherKeeper),
-            // Sessions that begin together show one head several times.
-            Some((_, kept)) if *kept != shown.head && !shown.head.can_follow(kept) => {
-                return Err(Doubt::Contradicts);
-            }
+            Some((_, kept)) if *kept == shown.head => return Ok(News::Same),
+            Some((_, kept)) if !shown.head.can_follow(kept) => return Err(Doubt::Contradicts),
             Some(_) | None => {}
         }
         self.0 = Some((shown.keeper, shown.head));
-        Ok(())
+        Ok(News::Newer)
     }
 }
 
