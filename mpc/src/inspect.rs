@@ -25,11 +25,15 @@ const LAST: &str = "20";
 pub(crate) enum AuditCommand {
     /// Checks every entry, and the logs against the heads that their keepers and others hold.
     ///
-    /// Reads only, also while a node runs. Ends with 0 if nothing is wrong, with 1 if something is,
-    /// with 2 if it could not be checked.
+    /// Reads only, also while a node runs. Ends with 0 if all was looked at and nothing is wrong, with
+    /// 1 if something is, with 2 if it could not be checked, or something of it could not be looked
+    /// at: a key was not given, a log lies elsewhere, nobody here holds a head of it.
     Verify {
         #[command(flatten)]
         source: AuditSource,
+        /// Ends with 0 also if something could not be looked at; the report names it all the same.
+        #[arg(long)]
+        allow_unchecked: bool,
         /// Heads that were kept elsewhere, as `mpc audit head` printed them.
         #[arg(long = "head", value_name = "FILE")]
         heads: Vec<PathBuf>,
@@ -81,7 +85,7 @@ pub(crate) struct AuditSource {
 /// Something was found.
 const FOUND: u8 = 1;
 
-/// Nothing could be said.
+/// Nothing could be said, or not of everything.
 const NOT_CHECKED: u8 = 2;
 
 /// The logs were checked, and something is wrong with them.
@@ -89,12 +93,20 @@ const NOT_CHECKED: u8 = 2;
 #[error("the audit logs are not as they were written")]
 struct Damaged;
 
+/// The logs were checked as far as they could be looked at, and nothing is wrong with that.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error(
+    "not everything was looked at: give the keys, the folder or the heads that the report asks for, \
+     or accept that with --allow-unchecked"
+)]
+struct Incomplete;
+
 /// With what the process is to end after this error: scripts tell logs that are damaged from logs
 /// that could not be checked.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.is::<Damaged>() {
         ExitCode::from(FOUND)
-    } else if error.is::<NotChecked>() {
+    } else if error.is::<NotChecked>() || error.is::<Incomplete>() {
         ExitCode::from(NOT_CHECKED)
     } else {
         ExitCode::FAILURE
@@ -109,13 +121,14 @@ struct NotChecked(anyhow::Error);
 /// Runs `mpc audit`.
 pub(crate) async fn run(command: AuditCommand) -> anyhow::Result<()> {
     match command {
-        AuditCommand::Verify { source, heads, output } => {
+        AuditCommand::Verify { source, allow_unchecked, heads, output } => {
             let report = verify(source, &heads).await.map_err(NotChecked)?;
             match output {
                 Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
                 Output::Table => print!("{}", told(&report)),
             }
             ensure!(report.is_whole(), Damaged);
+            ensure!(allow_unchecked || report.is_complete(), Incomplete);
             Ok(())
         }
         AuditCommand::Show { source, last, only, output } => show(source, last, only, output).await,

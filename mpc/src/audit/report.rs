@@ -111,6 +111,11 @@ impl Report {
         self.logs.iter().all(|log| log.verdict == Verdict::Whole)
     }
 
+    /// Whether there was nothing that could not be looked at.
+    pub fn is_complete(&self) -> bool {
+        self.unchecked.is_empty() && self.logs.iter().all(|log| log.unchecked.is_empty())
+    }
+
     /// The report on a log, by its name.
     pub fn log(&self, name: &str) -> Option<&LogReport> {
         self.logs.iter().find(|log| log.log == name)

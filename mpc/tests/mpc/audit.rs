@@ -23,7 +23,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn secret(data: &Path) -> CoordinatorSecret {
+pub(crate) fn secret(data: &Path) -> CoordinatorSecret {
     std::fs::read_to_string(data.join("coordinator.key")).unwrap().trim().parse().unwrap()
 }
 
@@ -294,14 +294,24 @@ fn the_command_says_what_it_found_and_ends_accordingly() {
     }
     assert_eq!(contents(data.path()), before, "it only reads");
     let only = data.path().join("party-2/vault.sqlite");
-    let mut one = mpc(&["audit", "verify", "--database", only.to_str().unwrap()]);
-    assert!(stdout(one.output().unwrap()).contains("whole"));
+    let one = || mpc(&["audit", "verify", "--database", only.to_str().unwrap()]);
+    assert!(stdout(one().arg("--allow-unchecked").output().unwrap()).contains("whole"));
+    // Nobody here holds a head of it: what could not be looked at is not taken for whole.
+    let incomplete = one().output().unwrap();
+    assert_eq!(incomplete.status.code(), Some(2));
+    let told = String::from_utf8(incomplete.stdout).unwrap();
+    assert!(told.contains("whole") && told.contains("not looked at: nobody else here"), "{told}");
+    let advice = String::from_utf8(incomplete.stderr).unwrap();
+    assert!(advice.contains("--allow-unchecked"), "{advice}");
 
     let number = 3;
     tamper(&database(data.path(), "party-2"), &Tampering::Alter { number, column: "decision" });
     let report = damaged(audit(data.path(), &["verify", "--output", "json"]));
     let found = &report["logs"][2]["findings"][0];
     assert_eq!((&found["number"], &found["problem"]), (&3.into(), &"altered".into()), "{report}");
+    // Damage is damage, whatever else could not be looked at.
+    let lenient = one().arg("--allow-unchecked").output().unwrap();
+    assert_eq!((lenient.status.code(), one().output().unwrap().status.code()), (Some(1), Some(1)));
     let output = audit(data.path(), &["verify"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout).unwrap();

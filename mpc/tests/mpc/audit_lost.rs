@@ -71,9 +71,10 @@ fn audit_verify_finds_a_log_that_is_gone() {
     let copy = copy(data.path());
     std::fs::remove_dir_all(copy.path().join("party-2")).unwrap();
     std::fs::remove_file(copy.path().join("parties")).unwrap();
-    let told = stdout(audit(copy.path(), &["verify"]).output().unwrap());
+    let told = stdout(audit(copy.path(), &["verify", "--allow-unchecked"]).output().unwrap());
     let id = keeper.unwrap().to_string();
     assert!(told.contains(&format!("not looked at: the log of {}", &id[..16])), "{told}");
+    assert_eq!(audit(copy.path(), &["verify"]).output().unwrap().status.code(), Some(2));
     // Of another party than lived there it is no log.
     let other = data.path().join("party-3/vault.sqlite");
     std::fs::copy(other, &of_party.database).unwrap();
