@@ -209,10 +209,11 @@ pub(crate) fn party_registered(party: PartyId, role: Role, asker: &Asker) -> Not
     Note { detail, ..note("party_registered", asker, party) }
 }
 
-/// A party was let in by a token, which is used up.
-pub(crate) fn party_enrolled(party: PartyId, ticket: &Ticket) -> Note {
-    let detail = json!({ "role": ticket.role, "token": ticket.id }).to_string();
-    Note { detail, ..note("party_enrolled", &Asker::Party(party), party) }
+/// A party was let in by a token, which is used up, with this key of its own.
+pub(crate) fn party_enrolled(party: PartyId, key: ProvenKey, ticket: &Ticket) -> Note {
+    let (token, role) = (ticket.id, ticket.role);
+    let detail = json!({ "role": role, "token": token, "number": key.number, "key": key.key });
+    Note { detail: detail.to_string(), ..note("party_enrolled", &Asker::Party(party), party) }
 }
 
 /// A party has proven a newer key of its own.

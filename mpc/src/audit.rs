@@ -1,17 +1,19 @@
 //! Checks audit logs: each chain from its first entry on, against the head that its keeper has signed
-//! or sealed, and against the heads of it that others hold.
+//! or sealed, against the heads of it that others hold, and against what is stored beside it.
 //!
 //! It reads only, copies as well as databases that are in use. The chain itself needs no key; with a
 //! party's master key its sealed head is looked at too, and with the coordinator's secret whether the
 //! coordinator's head is signed by the key that comes from it.
 //!
 //! Reading order: this file (what is checked), `source` (where logs are, and must be), `database`
-//! (what is read), `chain` (the walk through the entries), `judge` (what follows), `absent` (of logs
-//! that are not here), `report` (how it is told), `head` (heads in files).
+//! (what is read), `chain` (the walk through the entries), `deeds` (what must have an entry), `judge`
+//! (what follows), `absent` (of logs that are not here), `report` (how it is told), `head` (heads in
+//! files).
 
 mod absent;
 mod chain;
 mod database;
+mod deeds;
 mod head;
 mod judge;
 mod report;

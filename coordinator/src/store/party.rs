@@ -185,7 +185,7 @@ impl Store {
                         let label = ticket.label.as_deref().unwrap_or(&arrival.label);
                         let (txn, Arrival { party, key, .. }) = (writing.txn(), arrival);
                         insert(txn, *party, ticket.role, label, *key, now).await?;
-                        Ok(audit::party_enrolled(*party, ticket))
+                        Ok(audit::party_enrolled(*party, *key, ticket))
                     }
                     Consumed::NotThere => {
                         tracing::warn!(party = %arrival.party, token = %ticket.id,

@@ -1,6 +1,7 @@
 //! What is read of a coordinator's or a party's database, without writing into it.
 
 use super::chain::{Row, Walk};
+use super::deeds::Deed;
 use super::{CannotCheck, Expected, LogKey, LogSource, WitnessedHead};
 use coordinator::audit_keeper;
 use mpc_wire::audit::{Entry, Head};
@@ -35,14 +36,6 @@ pub(super) enum LogKind {
 }
 
 impl LogKind {
-    /// What is never written without an entry in the same commit.
-    const fn deeds(self) -> &'static str {
-        match self {
-            Self::Coordinator => "SELECT 1 FROM sessions UNION ALL SELECT 1 FROM accounts",
-            Self::Party => "SELECT 1 FROM sealed_records WHERE kind IN ('share', 'aux')",
-        }
-    }
-
     /// Whether an entry tells of something before which others' heads were shown and stored: a party
     /// joins after the invitation, with which the coordinator's head came; when a session completes
     /// its members have joined.
@@ -101,8 +94,8 @@ pub(super) struct ReadLog {
     pub(super) rows: u64,
     pub(super) fault: Option<super::chain::Fault>,
     pub(super) hashes: BTreeMap<u64, EntryHash>,
-    /// Whether the database holds what is never written without an entry.
-    pub(super) has_deeds: bool,
+    /// What the database holds without the entry that was written with it, for people.
+    pub(super) unentered: Vec<String>,
     /// Whether the entries tell of an exchange of heads, but no head of anybody is left.
     pub(super) has_lost_witnesses: bool,
 }
@@ -202,9 +195,21 @@ impl Database {
             rows,
             fault,
             hashes,
-            has_deeds: self.is_there(self.kind.deeds()).await?,
+            unentered: self.unentered().await?,
             has_lost_witnesses: has_exchanged && !self.is_there(NEWEST_HEADS).await?,
         })
+    }
+
+    /// What is stored without its entry.
+    async fn unentered(&self) -> Result<Vec<String>, CannotCheck> {
+        let mut told = Vec::new();
+        for deed in Deed::of(self.kind) {
+            let rows = self.all(&deed.sql(), []).await?;
+            if !rows.is_empty() {
+                told.push(deed.without_entry(rows.iter().map(name_of).collect()));
+            }
+        }
+        Ok(told)
     }
 
     /// Whether a query has rows.
@@ -325,6 +330,10 @@ fn wal_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push("-wal");
     PathBuf::from(name)
+}
+
+fn name_of(row: &QueryResult) -> String {
+    row.try_get_by_index(0).unwrap_or_else(|_| "one whose name was altered".to_owned())
 }
 
 fn place_of(row: &QueryResult) -> Option<i64> {

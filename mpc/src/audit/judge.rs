@@ -109,6 +109,7 @@ impl<'a> LogJudge<'a> {
     fn against(mut self, logs: &[ReadLog], witnessed: &[WitnessedHead]) -> LogReport {
         self.chain();
         self.own_word();
+        self.deeds();
         self.keeper();
         let mut is_held = false;
         for held in witnessed {
@@ -196,6 +197,15 @@ impl<'a> LogJudge<'a> {
         }
     }
 
+    /// What was done must have been entered. Where the log holds together, what is missing stood at its
+    /// end.
+    fn deeds(&mut self) {
+        let next = self.log.head.count.saturating_add(1);
+        for told in &self.log.unentered {
+            self.find(next, Problem::Unentered, told.clone());
+        }
+    }
+
     /// Whose log it is, and whether what its keeper was shown by others is still there.
     fn keeper(&mut self) {
         if let (Some(Expected::Party(party)), Some(keeper)) = (self.log.expected, self.log.keeper)
@@ -250,28 +260,18 @@ impl<'a> LogJudge<'a> {
             );
             self.find(first, Problem::Rewritten, detail);
         }
-        if cut.is_empty() && self.log.rows == 0 {
-            self.nothing();
+        // Either nothing has happened yet, or all that spoke of it was deleted.
+        if cut.is_empty() && self.log.rows == 0 && self.log.unentered.is_empty() {
+            self.report.unchecked.push(
+                "whether there ever was an entry: there is none, and nothing that speaks of one"
+                    .to_owned(),
+            );
         }
         if !cut.is_empty() {
             let detail = format!("the log ends before it, but not by {}", names(&cut));
             self.find(end.saturating_add(1), Problem::Missing, detail);
         }
         self.report
-    }
-
-    /// A log without entries that nobody holds a head of: either nothing has happened yet, or all that
-    /// spoke of it was deleted.
-    fn nothing(&mut self) {
-        if self.log.has_deeds {
-            let detail = "there are no entries, but its database holds what has some";
-            self.find(1, Problem::Missing, detail.to_owned());
-        } else {
-            self.report.unchecked.push(
-                "whether there ever was an entry: there is none, and nothing that speaks of one"
-                    .to_owned(),
-            );
-        }
     }
 
     fn find(&mut self, number: u64, problem: Problem, detail: String) {

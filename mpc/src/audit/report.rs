@@ -66,6 +66,8 @@ pub enum Problem {
     Altered,
     /// An entry is gone.
     Missing,
+    /// Something is stored, and the entry that was written with it is gone.
+    Unentered,
     /// An entry stands where another was written.
     Moved,
     /// The entries hold together, but are not those of which a head is held.
@@ -92,6 +94,7 @@ impl Problem {
         match self {
             Self::Altered => "altered",
             Self::Missing => "missing",
+            Self::Unentered => "unentered",
             Self::Moved => "moved",
             Self::Rewritten => "rewritten",
             Self::Unsigned => "unsigned",

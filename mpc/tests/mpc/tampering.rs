@@ -1,7 +1,8 @@
-//! What somebody can do to an audit log who can write its database and has no key.
+//! What somebody can do to an audit log who can write its database: without a key, and with the one
+//! that signs its heads.
 
 use mpc_wire::audit::{Entry, Head};
-use mpc_wire::{EntryHash, Identity, SignedHead, UnixMillis};
+use mpc_wire::{EntryHash, Identity, PartyId, PartySignature, SignedHead, UnixMillis};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::path::Path;
 
@@ -26,6 +27,13 @@ pub(crate) enum Tampering {
     Empty,
     /// Deletes what the keeper was shown of others' heads.
     ForgetOthers,
+    /// Deletes all entries behind this one.
+    CutBehind { number: u64 },
+    /// Deletes the last entry of this event, gives those behind it the numbers that follow, and
+    /// computes their hashes anew.
+    Forget { event: &'static str },
+    /// Changes something else.
+    Sql(&'static str),
     /// Signs the head anew, with a key of one's own.
     SignWithAnotherKey,
     /// Keeps a party's log and what its head is sealed in.
@@ -101,7 +109,13 @@ async fn apply(db: &DatabaseConnection, deed: &Tampering) {
             }
             run(db, &format!("UPDATE audit_log SET number = {b} WHERE number = -1")).await;
         }
-        Tampering::Recompute { from } => recompute(db, from).await,
+        Tampering::Recompute { from } => {
+            let somebody_else = |entry: Entry| match entry.number == from {
+                true => Entry { actor: "api_key:nobody".to_owned(), ..entry },
+                false => entry,
+            };
+            rehash(db, from, somebody_else).await;
+        }
         Tampering::Append => {
             let (last, hash) = rows(db).await.pop().unwrap();
             let entry = Entry { number: last.number + 1, ..last };
@@ -124,33 +138,87 @@ async fn apply(db: &DatabaseConnection, deed: &Tampering) {
             }
         }
         Tampering::ForgetOthers => run(db, "DELETE FROM witnessed_heads").await,
+        Tampering::CutBehind { number } => {
+            run(db, &format!("DELETE FROM audit_log WHERE number > {number}")).await;
+        }
+        Tampering::Forget { event } => {
+            let entries = rows(db).await;
+            let entry = entries.iter().rfind(|(entry, _)| entry.event == event);
+            let number = entry.unwrap_or_else(|| panic!("no {event}")).0.number;
+            Box::pin(apply(db, &Tampering::DeleteAndCloseUp { number })).await;
+            rehash(db, number, |entry| entry).await;
+        }
+        Tampering::Sql(sql) => run(db, &format!("PRAGMA foreign_keys = OFF; {sql}")).await,
         Tampering::SignWithAnotherKey => {
-            let (last, hash) = rows(db).await.pop().unwrap();
-            let head = Head { count: last.number, hash };
-            let SignedHead { keeper, signature, .. } =
-                SignedHead::sign(&Identity::generate(), head);
-            let signature = hex::encode(signature.to_bytes());
-            let sql = format!(
-                "UPDATE audit_head SET keeper = '{keeper}', count = {}, hash = '{hash}', \
-                 signature = '{signature}'",
-                head.count
-            );
-            run(db, &sql).await;
+            let signed = SignedHead::sign(&Identity::generate(), end(db).await);
+            set_head(db, &signed).await;
         }
     }
 }
 
-async fn recompute(db: &DatabaseConnection, from: u64) {
+/// Signs the head of a coordinator's log as it is now.
+pub(crate) fn sign(database: &Path, keeper: &Identity) {
+    block_on(async {
+        let db = open(database).await;
+        let signed = SignedHead::sign(keeper, end(&db).await);
+        set_head(&db, &signed).await;
+        db.close().await.unwrap();
+    });
+}
+
+/// Puts a head in the place of the one that a coordinator has signed last.
+pub(crate) fn put_head(database: &Path, signed: &SignedHead) {
+    block_on(async {
+        let db = open(database).await;
+        set_head(&db, signed).await;
+        db.close().await.unwrap();
+    });
+}
+
+/// The newest head that a log's keeper was shown of this one's.
+pub(crate) fn witnessed(database: &Path, keeper: &PartyId) -> SignedHead {
+    block_on(async {
+        let db = open(database).await;
+        let sql = format!(
+            "SELECT count, hash, signature FROM witnessed_heads WHERE place = 0 AND keeper = '{keeper}'"
+        );
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+        let row = row.unwrap().unwrap();
+        let text = |at| row.try_get_by_index::<String>(at).unwrap();
+        let count = row.try_get_by_index::<i64>(0).unwrap().cast_unsigned();
+        let signature = PartySignature::from_bytes(&hex::decode(text(2)).unwrap()).unwrap();
+        let head = Head { count, hash: text(1).parse().unwrap() };
+        db.close().await.unwrap();
+        SignedHead { keeper: *keeper, head, signature }
+    })
+}
+
+async fn set_head(db: &DatabaseConnection, signed: &SignedHead) {
+    let SignedHead { keeper, head: Head { count, hash }, signature } = signed;
+    let signature = hex::encode(signature.to_bytes());
+    let sql = format!(
+        "UPDATE audit_head SET keeper = '{keeper}', count = {count}, hash = '{hash}', \
+         signature = '{signature}'"
+    );
+    run(db, &sql).await;
+}
+
+async fn end(db: &DatabaseConnection) -> Head {
+    let (last, hash) = rows(db).await.pop().unwrap();
+    Head { count: last.number, hash }
+}
+
+/// Changes entries, and computes their hashes anew.
+async fn rehash(db: &DatabaseConnection, from: u64, change: impl Fn(Entry) -> Entry) {
     let rows = rows(db).await;
     let mut before = rows
         .iter()
         .find(|(entry, _)| entry.number + 1 == from)
         .map_or(Head::EMPTY.hash, |(_, hash)| *hash);
     for (entry, _) in rows.into_iter().filter(|(entry, _)| entry.number >= from) {
-        let number = entry.number;
-        let actor = if number == from { "api_key:nobody".to_owned() } else { entry.actor.clone() };
-        let entry = Entry { actor: actor.clone(), ..entry };
+        let entry = change(entry);
         before = entry.hash(&before);
+        let Entry { number, actor, .. } = entry;
         let sql = format!(
             "UPDATE audit_log SET actor = '{actor}', hash = '{before}' WHERE number = {number}"
         );

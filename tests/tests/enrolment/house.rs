@@ -2,6 +2,7 @@
 
 use coordinator::Role;
 use k256::ecdsa::SigningKey;
+use mpc::audit::{logs_in, verify};
 use mpc_tests::cluster::{Cluster, Engine, PATIENCE, PartySpec, open_vault, start_party};
 use mpc_tests::stub::Log;
 use mpc_wire::{EnrolmentToken, PartyId};
@@ -71,6 +72,12 @@ pub(crate) async fn until_shown(cluster: &Cluster, party: PartyId, is_so: fn(&Va
 pub(crate) async fn sign(cluster: &Cluster, account: &Value, byte: u8) -> (u16, Value) {
     let path = format!("/api/v1/accounts/{}/sign", account["account_id"].as_str().unwrap());
     cluster.post(&path, &json!({ "message": hex::encode([byte; 32]) })).await.unwrap()
+}
+
+/// Every entry of the coordinator's log is there, and one for whatever it has stored.
+pub(crate) async fn audited(folder: &Path) {
+    let report = verify(&logs_in(folder).unwrap(), Vec::new()).await.unwrap();
+    assert_eq!(report.log("coordinator").unwrap().findings, []);
 }
 
 pub(crate) async fn revoke(cluster: &Cluster, party: PartyId) {

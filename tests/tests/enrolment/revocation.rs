@@ -1,6 +1,6 @@
 //! Revocation takes effect at once, on every gateway, whatever the party is doing.
 
-use crate::house::{again, refused, revoke, shown, sign, stub, until, welcomed};
+use crate::house::{again, audited, refused, revoke, shown, sign, stub, until, welcomed};
 use gateway::{Gateway, GatewayConfig};
 use mpc::node::StoreRoster;
 use mpc_tests::cluster::{Cluster, open_vault, start_party};
@@ -71,6 +71,7 @@ async fn a_party_that_is_revoked_during_a_session_is_out_at_once() {
         assert_eq!(sign(&cluster, &account, byte).await.0, 200);
     }
     cluster.stop().await;
+    audited(folder.path()).await;
 }
 
 /// Two gateways on one bus, and the same identity on both.

@@ -1,6 +1,6 @@
 //! Rotation of identities, while the parties work.
 
-use crate::house::{again, refused, sign, stub, until_shown, welcomed};
+use crate::house::{again, audited, refused, sign, stub, until_shown, welcomed};
 use coordinator::Role;
 use mpc_tests::cluster::{Cluster, Engine, PartySpec, open_vault};
 use mpc_tests::proxy::{Direction, Interceptor};
@@ -39,6 +39,7 @@ async fn a_party_signs_before_and_after_its_key_is_rotated() {
     }
     until_shown(&cluster, party.id(), |shown| shown["key_number"] == 2).await;
     cluster.stop().await;
+    audited(folder.path()).await;
 }
 
 /// Attempts that the rotation interrupts are tried again; no request notices.

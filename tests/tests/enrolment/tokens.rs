@@ -1,6 +1,6 @@
 //! Enrolment tokens, and what is not one.
 
-use crate::house::{again, refused, shown, stranger, welcomed};
+use crate::house::{again, audited, refused, shown, stranger, welcomed};
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::dangerous::insecure_decode;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -38,6 +38,7 @@ async fn a_party_enrols_by_a_token_which_lets_nobody_else_in() {
     cluster.wait_online(0).await.unwrap();
     welcomed(&again(&cluster, &vault, None).await).await;
     cluster.stop().await;
+    audited(folder.path()).await;
 }
 
 #[actix_rt::test]
