@@ -152,3 +152,6 @@ impl Handler<StopHerald> for Herald {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;
