@@ -6,6 +6,7 @@ mod apikey;
 #[cfg(test)]
 mod audit;
 mod audit_lost;
+#[cfg(test)]
 mod audit_tail;
 #[cfg(test)]
 mod authorization;
