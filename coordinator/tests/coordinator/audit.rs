@@ -32,7 +32,7 @@ async fn until_shown(world: &World, party: PartyId, entries: u64) {
         to == party && matches!(message, ToParty::AuditHead(head) if head.head.count == entries)
     };
     let shown = world.parties.told_n(1, is_it);
-    tokio::time::timeout(Duration::from_secs(30), shown).await.expect("nobody shows it");
+    tokio::time::timeout(Duration::from_secs(30), shown).await.unwrap();
 }
 
 async fn entries(world: &World) -> u64 {
@@ -107,11 +107,11 @@ async fn the_end_of_a_session_is_covered_by_the_head_that_goes_before_it() {
             };
             let end = told.iter().position(|(_, message)| is_end(message))?;
             let (party, _) = told[end];
-            let heads = told[..end].iter().filter_map(|(to, message)| match message {
+            let mut heads = told[..end].iter().filter_map(|(to, message)| match message {
                 ToParty::AuditHead(head) if *to == party => Some(head.head.count),
                 _ => None,
             });
-            Some(heads.last().expect("no head at all"))
+            Some(heads.next_back().expect("no head at all"))
         });
         assert!(heard.await >= entry);
     }
