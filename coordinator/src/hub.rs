@@ -260,6 +260,7 @@ impl StreamHandler<Uplink> for Hub {
                 }
                 self.roster.set_online(party);
                 self.heads.reconnected(party);
+                self.store.reconnected(party);
                 self.tell_sessions_of(party, ToSession::Online);
             }
             Uplink::Offline { party } => {

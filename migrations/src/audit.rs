@@ -23,7 +23,7 @@ enum WitnessedHeads {
     Table,
     Keeper,
     /// 0 for the newest head of a keeper; from 1 on, what contradicts one that was shown before:
-    /// evidence, kept for good.
+    /// evidence, kept for good; below 0, what was the newest one when another connection began.
     Place,
     Count,
     Hash,

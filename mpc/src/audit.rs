@@ -92,7 +92,7 @@ pub async fn verify(
     let mut evidence = Vec::new();
     for log in &there {
         let held = Database::open(&log.database).await?.heads().await?;
-        witnessed.extend(held.newest.into_iter().map(|head| WitnessedHead {
+        witnessed.extend(held.shown.into_iter().map(|head| WitnessedHead {
             witness: log.name.clone(),
             log: None,
             head,

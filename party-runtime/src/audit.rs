@@ -43,6 +43,8 @@ pub(crate) struct Unstored {
     notes: Vec<Note>,
     /// The newest head of the coordinator's log.
     newest: Option<SignedHead>,
+    /// Those that it followed, of earlier connections.
+    earlier: Vec<SignedHead>,
     /// Heads that contradict it.
     doubted: Vec<SignedHead>,
 }
@@ -61,7 +63,8 @@ impl Auditor {
 
     /// Whether something must be durable before anything else happens.
     pub(crate) fn must_store(&self) -> bool {
-        self.is_overdue || !self.unstored.notes.is_empty() || !self.unstored.doubted.is_empty()
+        let Unstored { notes, newest: _, earlier, doubted } = &self.unstored;
+        self.is_overdue || !(notes.is_empty() && earlier.is_empty() && doubted.is_empty())
     }
 
     /// Has what still waits for a commit not wait any longer. Heads that come with sessions are
@@ -87,7 +90,10 @@ impl Auditor {
             return;
         }
         match self.witness.judge(&shown) {
-            Ok(News::Newer) => self.unstored.newest = Some(shown),
+            Ok(News::Newer { earlier }) => {
+                self.unstored.newest = Some(shown);
+                self.unstored.earlier.extend(earlier);
+            }
             Ok(News::Same) => {}
             Err(doubt) => {
                 let (keeper, count) = (shown.keeper, shown.head.count);
@@ -113,6 +119,7 @@ impl Auditor {
     /// The other end is a new one.
     pub(crate) fn reconnected(&mut self) {
         self.shown = None;
+        self.witness.reconnected();
     }
 }
 
@@ -123,7 +130,7 @@ pub(crate) async fn store(
     forgotten: &[SessionId],
     unstored: Unstored,
 ) -> Result<(), VaultError> {
-    let Unstored { notes, newest, doubted } = unstored;
+    let Unstored { notes, newest, earlier, doubted } = unstored;
     let mut transaction = vault.begin().await?;
     for record in records {
         let name = record.intent.session.to_string();
@@ -134,6 +141,9 @@ pub(crate) async fn store(
     }
     for note in notes {
         transaction.enter(note);
+    }
+    for head in earlier {
+        witness::keep_earlier(transaction.connection(), &head).await?;
     }
     if let Some(newest) = newest {
         witness::store(transaction.connection(), &newest).await?;

@@ -1,5 +1,9 @@
-//! Heads of the parties' audit logs, as they have shown them: of each party the newest, and
-//! whatever contradicts one that it showed before.
+//! Heads of the parties' audit logs, as they have shown them: of each party the newest, those that
+//! were the newest when another connection began, and whatever contradicts one that it showed before.
+//!
+//! A log that was cut while its party was away and has grown beyond the newest head since does not
+//! contradict it: more entries say nothing of those before. So what was witnessed over an earlier
+//! connection is kept, and `mpc audit verify` compares it with the log.
 //!
 //! A party shows heads with its joins, declines and outcomes, so none of them may cost a commit: the
 //! newest ones wait in memory for the next commit of whatever else is written, which follows soon,
@@ -15,15 +19,19 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryResult, QuerySelect, Statement,
+    QueryOrder, QueryResult, QuerySelect, Statement,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most contradicting heads that are kept of one keeper: a few are proof enough, and who forges
 /// more of them must not fill the database.
 const MAX_EVIDENCE: u64 = 16;
+
+/// Most heads of earlier connections that are kept of one keeper. Beyond them every second one goes,
+/// so that those that stay reach back over the whole time, however often the party connects again.
+const MAX_EARLIER: usize = 256;
 
 #[expect(unreachable_pub, reason = "sea-orm's derives make public items")]
 mod row {
@@ -48,7 +56,8 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The place of a keeper's newest head; evidence has the places behind it.
+/// The place of a keeper's newest head; evidence has the places behind it, and heads of earlier
+/// connections have those before it, the latest the lowest.
 const NEWEST: i32 = 0;
 
 /// The newest heads, each column as a text: SQLite holds whatever was put into it, and one row that
@@ -95,8 +104,26 @@ pub(super) struct Witnesses(Arc<Mutex<Shown>>);
 
 #[derive(Debug, Default)]
 struct Shown {
-    newest: BTreeMap<PartyId, Head>,
+    newest: BTreeMap<PartyId, SignedHead>,
+    /// Whose newest head was shown over the connection that the party has now.
+    current: BTreeSet<PartyId>,
     unstored: BTreeMap<PartyId, SignedHead>,
+    /// Heads of earlier connections that are to be stored besides. One of a party at a time: who
+    /// connects again more often than anything is stored has that one remembered.
+    earlier: BTreeMap<PartyId, SignedHead>,
+}
+
+/// What a commit takes along.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unstored {
+    newest: Vec<SignedHead>,
+    earlier: Vec<SignedHead>,
+}
+
+impl Unstored {
+    fn is_empty(&self) -> bool {
+        self.newest.is_empty() && self.earlier.is_empty()
+    }
 }
 
 impl Witnesses {
@@ -104,40 +131,54 @@ impl Witnesses {
     pub(super) async fn load(db: &impl ConnectionTrait) -> Result<Self, StoreError> {
         let mut newest = BTreeMap::new();
         for kept in kept(db).await? {
-            if let Kept::Head(SignedHead { keeper, head, .. }) = kept {
-                newest.insert(keeper, head);
+            if let Kept::Head(head) = kept {
+                newest.insert(head.keeper, head);
             }
         }
-        Ok(Self(Arc::new(Mutex::new(Shown { newest, unstored: BTreeMap::new() }))))
+        Ok(Self(Arc::new(Mutex::new(Shown { newest, ..Shown::default() }))))
     }
 
     /// Takes a head whose signature holds; gives the one back that it contradicts, if it does.
     fn take(&self, shown: &SignedHead) -> Option<Head> {
         let mut known = self.lock();
-        match known.newest.get(&shown.keeper) {
-            Some(kept) if !shown.head.can_follow(kept) => return Some(*kept),
-            Some(kept) if shown.head == *kept => return None,
+        let party = shown.keeper;
+        match known.newest.get(&party) {
+            Some(kept) if !shown.head.can_follow(&kept.head) => return Some(kept.head),
+            Some(kept) if shown.head == kept.head => return None,
             Some(_) | None => {}
         }
-        known.newest.insert(shown.keeper, shown.head);
-        known.unstored.insert(shown.keeper, shown.clone());
+        let before = known.newest.insert(party, shown.clone());
+        if known.current.insert(party)
+            && let Some(before) = before
+        {
+            known.earlier.entry(party).or_insert(before);
+        }
+        known.unstored.insert(party, shown.clone());
         None
     }
 
     /// What the next commit is to store.
-    pub(super) fn unstored(&self) -> Vec<SignedHead> {
-        self.lock().unstored.values().cloned().collect()
+    pub(super) fn unstored(&self) -> Unstored {
+        let known = self.lock();
+        Unstored {
+            newest: known.unstored.values().cloned().collect(),
+            earlier: known.earlier.values().cloned().collect(),
+        }
     }
 
     /// These are durable.
-    pub(super) fn stored(&self, heads: &[SignedHead]) {
-        let mut known = self.lock();
-        for head in heads {
-            // Unless a newer one has come in the meantime.
-            if known.unstored.get(&head.keeper) == Some(head) {
-                known.unstored.remove(&head.keeper);
+    pub(super) fn stored(&self, stored: &Unstored) {
+        let known = &mut *self.lock();
+        // Unless a newer one has come in the meantime.
+        let forget = |waiting: &mut BTreeMap<PartyId, SignedHead>, heads: &[SignedHead]| {
+            for head in heads {
+                if waiting.get(&head.keeper) == Some(head) {
+                    waiting.remove(&head.keeper);
+                }
             }
-        }
+        };
+        forget(&mut known.unstored, &stored.newest);
+        forget(&mut known.earlier, &stored.earlier);
     }
 
     /// Each change is one insertion: whatever panicked, the maps stay sound.
@@ -162,6 +203,11 @@ impl Store {
              the party was restored from a backup"
         );
         Witnessed::Contradicts
+    }
+
+    /// The party has another connection than before, and may have another log.
+    pub(crate) fn reconnected(&self, party: PartyId) {
+        self.audit.witnesses.lock().current.remove(&party);
     }
 
     /// Stores the parties' newest heads, if no other write has taken them along.
@@ -240,12 +286,15 @@ pub(super) async fn set_aside(
     Ok(())
 }
 
-/// Stores the newest head of each of some keepers.
+/// Stores the newest head of each of some keepers, and what it was before.
 pub(super) async fn store(
     txn: &DatabaseTransaction,
-    heads: &[SignedHead],
+    unstored: &Unstored,
 ) -> Result<(), StoreError> {
-    if heads.is_empty() {
+    for head in &unstored.earlier {
+        keep_earlier(txn, head).await?;
+    }
+    if unstored.newest.is_empty() {
         return Ok(());
     }
     let again = OnConflict::columns([row::Column::Keeper, row::Column::Place])
@@ -256,10 +305,35 @@ pub(super) async fn store(
             row::Column::At,
         ])
         .to_owned();
-    row::Entity::insert_many(heads.iter().map(|head| row(head, NEWEST)))
+    row::Entity::insert_many(unstored.newest.iter().map(|head| row(head, NEWEST)))
         .on_conflict(again)
         .exec_without_returning(txn)
         .await?;
+    Ok(())
+}
+
+async fn keep_earlier(txn: &DatabaseTransaction, head: &SignedHead) -> Result<(), StoreError> {
+    let mut kept: Vec<i32> = row::Entity::find()
+        .select_only()
+        .column(row::Column::Place)
+        .filter(row::Column::Keeper.eq(head.keeper.to_string()))
+        .filter(row::Column::Place.lt(NEWEST))
+        .order_by_desc(row::Column::Place)
+        .into_tuple()
+        .all(txn)
+        .await?;
+    if kept.len() >= MAX_EARLIER {
+        let (gone, stay): (Vec<_>, Vec<_>) =
+            kept.into_iter().enumerate().partition(|(at, _)| at % 2 == 1);
+        row::Entity::delete_many()
+            .filter(row::Column::Keeper.eq(head.keeper.to_string()))
+            .filter(row::Column::Place.is_in(gone.into_iter().map(|(_, place)| place)))
+            .exec(txn)
+            .await?;
+        kept = stay.into_iter().map(|(_, place)| place).collect();
+    }
+    let place = kept.last().map_or(NEWEST, |latest| *latest).saturating_sub(1);
+    row::Entity::insert(row(head, place)).exec_without_returning(txn).await?;
     Ok(())
 }
 
@@ -281,7 +355,7 @@ pub(super) async fn keep_evidence(
 ) -> Result<bool, StoreError> {
     let kept = row::Entity::find()
         .filter(row::Column::Keeper.eq(head.keeper.to_string()))
-        .filter(row::Column::Place.ne(NEWEST));
+        .filter(row::Column::Place.gt(NEWEST));
     let same = kept
         .clone()
         .filter(row::Column::Count.eq(to_i64(head.head.count)))

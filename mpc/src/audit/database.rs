@@ -58,7 +58,8 @@ pub(super) struct Database {
 /// The heads of others that a database holds.
 #[derive(Debug, Default)]
 pub(super) struct HeldHeads {
-    pub(super) newest: Vec<SignedHead>,
+    /// The newest ones, and those of earlier connections.
+    pub(super) shown: Vec<SignedHead>,
     pub(super) contradicting: Vec<SignedHead>,
     /// Rows that are no heads, or are not signed by their keepers.
     pub(super) unreadable: usize,
@@ -128,7 +129,7 @@ impl Database {
         let mut held = HeldHeads::default();
         for row in self.all(sql, []).await? {
             match (place_of(&row), read_head(&row).filter(|head| head.verify().is_ok())) {
-                (Some(0), Some(head)) => held.newest.push(head),
+                (Some(..=0), Some(head)) => held.shown.push(head),
                 (Some(_), Some(head)) => held.contradicting.push(head),
                 (_, None) | (None, _) => held.unreadable += 1,
             }

@@ -199,7 +199,7 @@ const OF_PARTY: &[Deed] = &[
 /// What coordinator and parties keep of logs that contradict themselves, by the hash of the head.
 const CONTRADICTION: Deed = Deed {
     what: "a head that is evidence",
-    rows: "CAST(hash AS TEXT) FROM witnessed_heads WHERE place <> 0",
+    rows: "CAST(hash AS TEXT) FROM witnessed_heads WHERE place > 0",
     told: &[Detail("hash")],
     events: &["audit_head_contradicts", "audit_log_in_doubt"],
 };

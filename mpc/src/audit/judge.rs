@@ -6,6 +6,7 @@ use super::report::{Finding, LogReport, Problem, Report, Verdict};
 use super::{Expected, LogSource, WitnessedHead, absent, keeper_name};
 use mpc_wire::SignedHead;
 use mpc_wire::audit::Head;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a log holds that contradicts what its keeper showed before.
 #[derive(Debug)]
@@ -86,8 +87,10 @@ struct LogJudge<'a> {
     report: LogReport,
     /// The heads that disagree, to be told once for all who hold them.
     disagreeing: Vec<(Head, String)>,
-    /// Up to where the entries are known to be those that were written.
-    proved: u64,
+    /// Who holds heads that agree, and the most entries that one of them is of.
+    agreeing: BTreeMap<String, u64>,
+    /// The numbers of entries that heads agree with.
+    proved: BTreeSet<u64>,
 }
 
 impl<'a> LogJudge<'a> {
@@ -103,7 +106,13 @@ impl<'a> LogJudge<'a> {
             agrees_with: Vec::new(),
             unchecked: Vec::new(),
         };
-        Self { log, report, disagreeing: Vec::new(), proved: 0 }
+        Self {
+            log,
+            report,
+            disagreeing: Vec::new(),
+            agreeing: BTreeMap::new(),
+            proved: BTreeSet::new(),
+        }
     }
 
     fn against(mut self, logs: &[ReadLog], witnessed: &[WitnessedHead]) -> LogReport {
@@ -234,8 +243,9 @@ impl<'a> LogJudge<'a> {
                 self.disagreeing.push((head, witness.to_owned()));
             }
         } else if self.log.hashes.get(&head.count) == Some(&head.hash) {
-            self.proved = self.proved.max(head.count);
-            self.report.agrees_with.push(format!("{witness} ({} entries)", head.count));
+            self.proved.insert(head.count);
+            let most = self.agreeing.entry(witness.to_owned()).or_default();
+            *most = head.count.max(*most);
         } else {
             self.disagreeing.push((head, witness.to_owned()));
         }
@@ -247,13 +257,19 @@ impl<'a> LogJudge<'a> {
         let disagreeing = std::mem::take(&mut self.disagreeing);
         let (cut, rewritten): (Vec<_>, Vec<_>) =
             disagreeing.into_iter().partition(|(head, _)| head.count > end);
+        // A witness holds many heads: the first that disagrees says most.
         let names = |heads: &[(Head, String)]| {
-            let names: Vec<_> =
-                heads.iter().map(|(head, who)| format!("{who} ({} entries)", head.count)).collect();
-            names.join(", ")
+            let mut first = BTreeMap::<_, u64>::new();
+            for (head, who) in heads {
+                let least = first.entry(who.clone()).or_insert(head.count);
+                *least = head.count.min(*least);
+            }
+            told(first).join(", ")
         };
         if let Some(until) = rewritten.iter().map(|(head, _)| head.count).min() {
-            let first = self.proved.min(until.saturating_sub(1)).saturating_add(1);
+            // A log that has grown again behind a cut agrees with later heads.
+            let proved = self.proved.range(..until).next_back().copied().unwrap_or(0);
+            let first = proved.saturating_add(1);
             let detail = format!(
                 "what was written from here on, or at the latest at {until}, is not what {} holds",
                 names(&rewritten)
@@ -271,10 +287,16 @@ impl<'a> LogJudge<'a> {
             let detail = format!("the log ends before it, but not by {}", names(&cut));
             self.find(end.saturating_add(1), Problem::Missing, detail);
         }
+        self.report.agrees_with = told(self.agreeing);
         self.report
     }
 
     fn find(&mut self, number: u64, problem: Problem, detail: String) {
         self.report.findings.push(Finding { number, problem, detail });
     }
+}
+
+/// Witnesses, each with how many entries its head is of.
+fn told(witnesses: BTreeMap<String, u64>) -> Vec<String> {
+    witnesses.into_iter().map(|(who, count)| format!("{who} ({count} entries)")).collect()
 }

@@ -90,6 +90,49 @@ fn a_tail_is_missed_by_who_was_shown_its_head_apart_from_sessions() {
 }
 
 #[test]
+fn a_log_that_was_cut_and_has_grown_again_while_a_party_was_away_is_found_by_what_it_saw_before() {
+    let (data, older) = worked(|node| {
+        let key = node.ask(&["apikey", "create", "--name", "one", "--scope", "read"]);
+        node.ask(&["apikey", "revoke", key["id"].as_str().unwrap()]);
+    });
+    let keeper = audit_keeper(&secret(data.path())).party();
+    let held = || witnessed(&database(data.path(), "party-1"), &keeper);
+    let seen = held();
+    // Whoever has the coordinator's secret cuts the log, lets it grow beyond what was seen, and lets
+    // nobody in until then.
+    let log = database(data.path(), "coordinator");
+    cut_back(data.path(), &older);
+    tamper(
+        &log,
+        &Tampering::Sql(
+            "DELETE FROM idempotency_keys; DELETE FROM api_keys; DELETE FROM witnessed_heads",
+        ),
+    );
+    let end = older.head.count;
+    for _ in end..=seen.head.count {
+        tamper(&log, &Tampering::Append);
+    }
+    sign(&log, &audit_keeper(&secret(data.path())));
+    // Nothing that a party is shown contradicts what it saw.
+    let node = RunningNode::start(data.path());
+    node.await_parties(3);
+    let deadline = Instant::now() + PATIENCE;
+    while held().head.count <= seen.head.count {
+        assert!(Instant::now() < deadline, "{:?}", held());
+    }
+    assert!(node.terminate().success());
+    for found in findings(data.path(), "coordinator") {
+        let rewritten: Vec<_> =
+            found.iter().filter(|found| found.problem == Problem::Rewritten).collect();
+        let [Finding { number, detail, .. }] = &rewritten[..] else { panic!("{found:?}") };
+        // Where exactly it was cut between two heads that were kept cannot be told.
+        assert!((end - 2..=end + 1).contains(number), "{number}: {detail}");
+        assert!(detail.contains(&format!("at the latest at {}", seen.head.count)), "{detail}");
+        assert!(detail.contains(&format!("party-1 ({} entries)", seen.head.count)), "{detail}");
+    }
+}
+
+#[test]
 fn a_tail_that_nobody_has_witnessed_is_missed_by_what_it_told_of() {
     let (data, older) = worked(|node| {
         let key = node.ask(&["apikey", "create", "--name", "one", "--scope", "read"]);

@@ -40,7 +40,7 @@ async fn the_newest_head_of_each_party_is_kept_and_what_contradicts_it() {
         assert_eq!(store.witness(party.party(), &wrong), Witnessed::Contradicts);
         store.keep_evidence(wrong).await.unwrap();
     }
-    assert_eq!(folder.rows(kept).await.len(), 1 + 16);
+    assert_eq!(folder.rows(kept).await.len(), 2 + 16, "with the head from before the restart");
     assert_eq!(folder.entries().await.len(), 1 + 16);
 }
 
@@ -110,4 +110,55 @@ async fn heads_that_no_other_write_takes_along_are_stored_by_themselves() {
         assert_eq!(kept.concat(), ["5"]);
     }
     assert_eq!(folder.entries().await.len(), entries, "witnessing others is no entry of one's own");
+}
+
+#[actix_web::test]
+async fn what_an_earlier_connection_brought_is_kept_beside_the_newest() {
+    let folder = Folder::new();
+    let store = start(&folder).await;
+    let (party, other) = (Identity::generate(), Identity::generate());
+    let show = |store: &Store, count| {
+        let shown = SignedHead::sign(&party, head(count, 1));
+        assert_eq!(store.witness(party.party(), &shown), Witnessed::Taken);
+    };
+    let kept = "SELECT CAST(place AS TEXT), CAST(count AS TEXT) FROM witnessed_heads \
+                ORDER BY place DESC";
+    let of = async || -> Vec<String> {
+        let rows = folder.rows(kept).await;
+        rows.into_iter().map(|row| row.join(": ")).collect()
+    };
+    show(&store, 5);
+    show(&store, 6);
+    // Never stored by itself, and yet kept.
+    store.reconnected(party.party());
+    store.reconnected(other.party());
+    show(&store, 6);
+    show(&store, 9);
+    show(&store, 10);
+    store.keep_witnessed().await.unwrap();
+    assert_eq!(of().await, ["0: 10", "-1: 6"]);
+    show(&store, 11);
+    store.keep_witnessed().await.unwrap();
+    assert_eq!(of().await, ["0: 11", "-1: 6"]);
+    store.close().await.unwrap();
+
+    // A coordinator that starts has other connections.
+    let store = start(&folder).await;
+    show(&store, 12);
+    store.keep_witnessed().await.unwrap();
+    assert_eq!(of().await, ["0: 12", "-1: 6", "-2: 11"]);
+    // Who connects without end does not fill the database, and what is kept reaches back.
+    for count in 13..1000 {
+        store.reconnected(party.party());
+        show(&store, count);
+        store.keep_witnessed().await.unwrap();
+    }
+    let counts = "SELECT CAST(count AS TEXT) FROM witnessed_heads ORDER BY count";
+    let counts: Vec<u64> =
+        folder.rows(counts).await.concat().iter().map(|count| count.parse().unwrap()).collect();
+    assert!((128..=257).contains(&counts.len()), "{}", counts.len());
+    assert_eq!(counts.last(), Some(&999));
+    assert_eq!(counts.first(), Some(&6));
+    let widest = counts.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(widest <= Some(256), "{widest:?}: {counts:?}");
 }
