@@ -2,6 +2,7 @@
 
 use mpc_engine::verify::{check_public_key, verify_signature};
 use mpc_session::{CheckedOutcome, Event};
+use mpc_wire::identity::InvalidSignature;
 use mpc_wire::{
     AttemptFailure, AttemptOutcome, EpochKey, EpochPlan, EpochStatement, FailureKind, Intent,
     IntentKind, PartyId, Payload, SessionId, Signature, ToCoordinator, Verdict,
@@ -14,9 +15,6 @@ pub(crate) enum Unfit {
     /// It speaks for another party than the one that sent it.
     #[error("the message speaks for another party than its sender")]
     WrongSender,
-    /// The join's signature is not its member's.
-    #[error("the join is not signed by its member")]
-    BadJoin,
     /// It concerns no running session.
     #[error("the message is not one to a session")]
     NotToASession,
@@ -56,8 +54,10 @@ pub(crate) fn decode(
             if join.member != from {
                 return Err(Unfit::WrongSender);
             }
-            let join = join.verify().map_err(|_| Unfit::BadJoin)?;
-            Ok(Event::Joined { attempt, join })
+            Ok(match join.verify() {
+                Ok(join) => Event::Joined { attempt, join },
+                Err(InvalidSignature) => Event::JoinBroken { from, attempt },
+            })
         }
         ToCoordinator::Decline { attempt, reason, .. } => {
             Ok(Event::Declined { from, attempt, reason })

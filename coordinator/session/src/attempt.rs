@@ -22,6 +22,10 @@ pub const MAX_FAULTS: usize = 5;
 /// each; a party keeps as many of a key generation.
 pub const MAX_ATTEMPTS: u32 = 32;
 
+/// How often a member is asked again at once in an attempt because its join came broken: behind
+/// that only in the rhythm of reminders, or who alters all joins would have a message for each.
+const MAX_BROKEN_JOINS: u32 = 3;
+
 /// Most objections that a session keeps: one of each kind by every member of a usual quorum in each
 /// attempt. More of them say nothing new.
 pub const MAX_OBJECTIONS: usize = 64;
@@ -111,6 +115,36 @@ impl Session {
         joining.joins.insert(from, join.as_join().clone());
         self.candidates.approve(from);
         self.start_if_all_have_answered(now, effects);
+    }
+
+    /// Asks a member again at once whose join came broken: if somebody on the way altered it, the
+    /// next one may come whole.
+    pub(crate) fn join_was_broken(
+        &mut self,
+        from: PartyId,
+        attempt: Attempt,
+        effects: &mut Vec<Effect>,
+    ) {
+        let State::Joining(joining) = &mut self.state else {
+            effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
+            return;
+        };
+        let cause = if attempt != joining.plan.attempt {
+            DropCause::OtherAttempt
+        } else if !joining.plan.quorum.contains(&from) {
+            DropCause::NotAMember
+        } else if joining.joins.contains_key(&from) {
+            DropCause::OutOfPhase
+        } else {
+            let times = joining.broken.entry(from).or_default();
+            *times = times.saturating_add(1);
+            if *times <= MAX_BROKEN_JOINS {
+                effects.push(self.invitation(from));
+                return;
+            }
+            DropCause::BrokenJoin
+        };
+        effects.push(Effect::Drop { from, cause });
     }
 
     /// Starts the attempt once every member has joined, or has reported how the attempt that is
@@ -353,7 +387,7 @@ impl Session {
     }
 
     /// As [`Self::attempt_failed`], where others than the named are rather not asked again.
-    fn attempt_spoilt(
+    pub(crate) fn attempt_spoilt(
         &mut self,
         suspects: &BTreeSet<PartyId>,
         failure: AttemptFailure,

@@ -41,4 +41,6 @@ pub enum DropCause {
     OtherPlan,
     /// It has been seen before.
     Repeated,
+    /// A join whose signature is broken, as those before it were.
+    BrokenJoin,
 }

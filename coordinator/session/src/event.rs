@@ -20,6 +20,13 @@ pub enum Event {
         /// The consent.
         join: VerifiedJoin,
     },
+    /// A party's join came, and its signature is not the party's.
+    JoinBroken {
+        /// Who.
+        from: PartyId,
+        /// The attempt.
+        attempt: Attempt,
+    },
     /// A party will not join.
     Declined {
         /// Who.

@@ -92,7 +92,11 @@ impl Session {
     pub(crate) fn lose_patience(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         match &self.state {
             State::Joining(joining) => match joining.patience_ends() {
-                Some(end) if now >= end => self.give_up_joining(joining.overdue(), now, effects),
+                Some(end) if now >= end => {
+                    let is_broken = |party: &PartyId| joining.broken.contains_key(party);
+                    let (broken, silent) = joining.overdue().into_iter().partition(is_broken);
+                    self.give_up_joining(broken, silent, now, effects);
+                }
                 Some(_) | None => {}
             },
             State::Running(running) => {
@@ -113,14 +117,23 @@ impl Session {
 
     fn give_up_joining(
         &mut self,
-        overdue: BTreeSet<PartyId>,
+        broken: BTreeSet<PartyId>,
+        silent: BTreeSet<PartyId>,
         now: Millis,
         effects: &mut Vec<Effect>,
     ) {
-        if overdue.is_empty() {
-            self.ask_others(now, effects);
+        if !silent.is_empty() {
+            self.spoilt(silent, "members did not join in time", now, effects);
+        } else if !broken.is_empty() {
+            // Who altered the joins cannot be told.
+            let failure = AttemptFailure {
+                kind: FailureKind::Transport,
+                guilty: BTreeSet::new(),
+                detail: "joins came with broken signatures".into(),
+            };
+            self.attempt_spoilt(&broken, failure, now, effects);
         } else {
-            self.spoilt(overdue, "members did not join in time", now, effects);
+            self.ask_others(now, effects);
         }
     }
 

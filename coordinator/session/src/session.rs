@@ -84,6 +84,9 @@ impl Session {
             Event::Online(party) => self.online(party, now, &mut effects),
             Event::Offline(party) => self.offline(party, now, &mut effects),
             Event::Joined { attempt, join } => self.joined(attempt, join, now, &mut effects),
+            Event::JoinBroken { from, attempt } => {
+                self.join_was_broken(from, attempt, &mut effects);
+            }
             Event::Declined { from, attempt, reason } => {
                 self.declined(from, attempt, reason, now, &mut effects);
             }

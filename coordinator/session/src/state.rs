@@ -25,6 +25,8 @@ pub(crate) struct Joining {
     pub(crate) plan: AttemptPlan,
     pub(crate) plan_hash: PlanHash,
     pub(crate) joins: BTreeMap<PartyId, SignedJoin>,
+    /// Whose joins came with a broken signature, and how often.
+    pub(crate) broken: BTreeMap<PartyId, u32>,
     /// Whose policy asks a person, also if that person has approved meanwhile.
     pub(crate) awaiting_approval: BTreeSet<PartyId>,
     pub(crate) origin: Origin,
@@ -62,6 +64,7 @@ impl Joining {
             plan_hash: plan.hash(),
             plan,
             joins: BTreeMap::new(),
+            broken: BTreeMap::new(),
             awaiting_approval: BTreeSet::new(),
             origin,
             outcomes: BTreeMap::new(),

@@ -12,6 +12,8 @@
 mod absence;
 #[path = "machine/approval.rs"]
 mod approval;
+#[path = "machine/broken_joins.rs"]
+mod broken_joins;
 #[path = "machine/harness.rs"]
 mod harness;
 #[path = "machine/late_declines.rs"]

@@ -468,6 +468,7 @@ impl Harness {
             Joined::Named => hash_of(attempt)?,
             Joined::Earlier => hash_of(Attempt(attempt.0.checked_sub(1)?))?,
             Joined::Strange => PlanHash::new([0; 32]),
+            Joined::Broken => return Some(Event::JoinBroken { from: self.party(n), attempt }),
         };
         let join = SignedJoin::sign(&IDENTITIES[n], hash, Nonce::new([5; 32]), [6; 32]);
         Some(Event::Joined { attempt, join: join.verify().unwrap() })

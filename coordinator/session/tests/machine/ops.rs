@@ -82,6 +82,8 @@ pub(crate) enum Joined {
     Earlier,
     /// A plan that the coordinator never made.
     Strange,
+    /// The plan of the attempt that is named, with a signature that somebody broke.
+    Broken,
 }
 
 impl Op {
@@ -148,7 +150,12 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
 }
 
 fn joined() -> impl Strategy<Value = Joined> {
-    prop_oneof![8 => Just(Joined::Named), 1 => Just(Joined::Earlier), 1 => Just(Joined::Strange)]
+    prop_oneof![
+        8 => Just(Joined::Named),
+        1 => Just(Joined::Earlier),
+        1 => Just(Joined::Strange),
+        1 => Just(Joined::Broken),
+    ]
 }
 
 pub(crate) fn objection() -> impl Strategy<Value = Objection> {
