@@ -15,13 +15,13 @@ use crate::transcript::{PARTIAL_SIGNATURE, Transcript};
 use coordinator::Role;
 use mpc_engine::verify::verify_signature;
 use mpc_wire::{
-    FailureKind, PartyId, PublicKey, RoundEnvelope, Scheme, SessionId, ToCoordinator, ToParty,
-    codec,
+    FailureKind, Objection, PartyId, PublicKey, RoundEnvelope, Scheme, SessionId, ToCoordinator,
+    ToParty, codec,
 };
 use party_runtime::{CpuPool, Party};
 use serde_json::{Value, json};
 use std::cell::{Ref, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -35,7 +35,7 @@ const PARTIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A message on its way through the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crossing {
     /// The party at the other end of the connection.
     pub party: PartyId,
@@ -101,6 +101,8 @@ struct Office {
     rule: Rule,
     wires: BTreeMap<PartyId, Wire>,
     transcript: Transcript,
+    /// How many messages did not cross as they came, or were put in.
+    tampered: usize,
     /// Told after each crossing.
     crossed: Rc<Notify>,
 }
@@ -112,7 +114,9 @@ impl Office {
         if let Some(message) = crossing.said() {
             self.transcript.push(party, message);
         }
-        let (here, elsewhere): (Vec<_>, Vec<_>) = (self.rule)(crossing)
+        let goes_on = (self.rule)(crossing.clone());
+        self.tampered += usize::from(goes_on != [crossing]);
+        let (here, elsewhere): (Vec<_>, Vec<_>) = goes_on
             .into_iter()
             .partition(|crossing| crossing.party == party && crossing.direction == direction);
         elsewhere.into_iter().for_each(|crossing| self.insert(crossing));
@@ -231,6 +235,7 @@ impl MaliciousGateway {
             rule: Box::new(|crossing| vec![crossing]),
             wires: BTreeMap::new(),
             transcript: Transcript::default(),
+            tampered: 0,
             crossed: Rc::default(),
         }));
         let cpu = CpuPool::for_this_machine().unwrap();
@@ -260,6 +265,7 @@ impl MaliciousGateway {
 
     /// Puts in a message that nobody has sent.
     pub fn insert(&self, crossing: Crossing) {
+        self.office.borrow_mut().tampered += 1;
         self.office.borrow().insert(crossing);
     }
 
@@ -282,8 +288,14 @@ impl MaliciousGateway {
         self.cluster.wait_online(PARTIES).await.unwrap();
     }
 
+    /// How many messages did not cross as they came, or were put in.
+    pub fn tampered(&self) -> usize {
+        self.office.borrow().tampered
+    }
+
     /// Starts a second process with the identity and the data of a party, as tests began with it.
     pub async fn start_twin(&self, number: usize) -> Twin {
+        self.office.borrow_mut().tampered += 1;
         let folder = tempfile::tempdir().unwrap();
         self.founding.snapshot.unpack(folder.path()).unwrap();
         let vault = open_vault(&party_folder(folder.path(), number)).await.unwrap();
@@ -340,12 +352,17 @@ impl MaliciousGateway {
         Signed { session, view }
     }
 
-    /// What must hold after every attack: nobody is blamed, and the parties sign an honest request
-    /// in their first attempt.
+    /// What must hold after every attack: it took place, nobody is blamed, and the parties sign an
+    /// honest request in their first attempt, without an objection.
     pub async fn assert_all_is_well(self, account: &Account) {
+        let tampered = self.tampered();
+        assert!(tampered > 0, "nothing was done to any message");
         self.behave();
         self.wait_online().await;
-        self.sign(account).await.assert_attempts(1);
+        let honest = self.sign(account).await;
+        honest.assert_attempts(1);
+        honest.assert_objections([]);
+        assert_eq!(self.tampered(), tampered);
         self.transcript().assert_nobody_is_blamed();
         self.cluster.stop().await;
     }
@@ -371,6 +388,18 @@ impl Signed {
     pub fn assert_attempts_at_most(&self, count: u32) {
         assert!(self.view["attempt"].as_u64().unwrap() <= count.into(), "{}", self.view);
         self.assert_failed_in_transit();
+    }
+
+    /// Checks which parties objected to what, in any attempt, as the coordinator tells its callers.
+    pub fn assert_objections(&self, expected: impl IntoIterator<Item = (PartyId, Objection)>) {
+        // Where nobody objected there is no such field.
+        let told = self.view.get("objections").and_then(Value::as_array);
+        let told = told.into_iter().flatten().map(|told| {
+            let [by, what] = ["party_id", "objection"].map(|field| told[field].clone());
+            (serde_json::from_value(by).unwrap(), serde_json::from_value(what).unwrap())
+        });
+        let told: BTreeSet<(PartyId, Objection)> = told.collect();
+        assert_eq!(told, expected.into_iter().collect(), "{}", self.view);
     }
 
     fn assert_failed_in_transit(&self) {

@@ -137,6 +137,11 @@ impl Transcript {
         self.0.iter().filter(move |said| said.run().is_some_and(|run| run.session == session))
     }
 
+    /// Whether a party has said anything of a session.
+    pub fn has_spoken(&self, party: PartyId, session: SessionId) -> bool {
+        self.of_session(session).any(|said| said.by == party)
+    }
+
     /// Every join to an attempt, repetitions included.
     pub fn joins(&self, run: Run) -> Vec<&SignedJoin> {
         self.of(run).filter_map(Said::join).collect()

@@ -29,10 +29,12 @@ async fn row_18_a_start_with_a_forged_join() {
         }
         Some(_) | None => vec![crossing],
     });
-    gateway.sign(duo()).await.assert_attempts(2);
+    let signed = gateway.sign(duo()).await;
+    signed.assert_attempts(2);
     let (victim, run) = victim.get().unwrap();
     let refusals = gateway.transcript().refusals(victim, run);
     assert!(refusals.iter().eq([&Refusal::Objected(Objection::ForgedJoin)]), "{refusals:?}");
+    signed.assert_objections([(victim, Objection::ForgedJoin)]);
     gateway.assert_all_is_well(duo()).await;
 }
 
@@ -59,10 +61,12 @@ async fn row_10_a_start_with_replayed_joins() {
         Some(_) | None => vec![crossing],
     });
     gateway.sign(duo()).await.assert_attempts(1);
-    gateway.sign(duo()).await.assert_attempts(2);
+    let signed = gateway.sign(duo()).await;
+    signed.assert_attempts(2);
     let (victim, run) = victim.get().unwrap();
     let refusals = gateway.transcript().refusals(victim, run);
     assert!(refusals.iter().eq([&Refusal::Objected(Objection::WrongJoins)]), "{refusals:?}");
+    signed.assert_objections([(victim, Objection::WrongJoins)]);
     gateway.assert_all_is_well(duo()).await;
 }
 

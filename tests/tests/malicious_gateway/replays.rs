@@ -157,6 +157,10 @@ async fn row_10_replay_of_earlier_rounds() {
             .collect();
         [crossing].into_iter().chain(again).collect::<Vec<Crossing>>()
     });
-    gateway.sign(duo()).await.assert_attempts(1);
+    let signed = gateway.sign(duo()).await;
+    signed.assert_attempts(1);
+    assert!(gateway.tampered() >= 14, "seven steps of two parties");
+    // What was taken is not looked at again.
+    signed.assert_objections([]);
     gateway.assert_all_is_well(duo()).await;
 }

@@ -9,6 +9,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+/// How many round messages two members exchange at least: one each in seven steps.
+const ROUND_MESSAGES: usize = 14;
+
 /// Whoever is neither sender nor recipient.
 fn third(parties: [PartyId; 3], crossing: &Crossing) -> PartyId {
     let header = crossing.round().unwrap().header;
@@ -35,10 +38,11 @@ async fn row_11_misrouted_to_another_member() {
         let refusals = gateway.transcript().refusals(party, run);
         assert!(refusals.iter().eq([&Refusal::Objected(Objection::Misrouted)]), "{refusals:?}");
     }
+    signed.assert_objections(parties.map(|party| (party, Objection::Misrouted)));
     gateway.assert_all_is_well(all()).await;
 }
 
-/// To a party that is no member, and has never heard of the session.
+/// To a party that is no member, and has never heard of the session: it has nothing to say to it.
 #[actix_rt::test]
 async fn row_11_misrouted_to_a_stranger() {
     let gateway = MaliciousGateway::start().await;
@@ -52,7 +56,11 @@ async fn row_11_misrouted_to_a_stranger() {
         }
         None => vec![crossing],
     });
-    gateway.sign(duo()).await.assert_attempts(1);
+    let signed = gateway.sign(duo()).await;
+    signed.assert_attempts(1);
+    signed.assert_objections([]);
+    assert!(gateway.tampered() >= ROUND_MESSAGES);
+    assert!(!gateway.transcript().has_spoken(gateway.party(2), signed.session));
     gateway.assert_all_is_well(duo()).await;
 }
 
@@ -100,7 +108,10 @@ async fn row_11_a_forged_sender_on_the_way_down() {
         });
         copies.into_iter().chain([crossing]).collect()
     });
-    gateway.sign(duo()).await.assert_attempts(1);
+    let signed = gateway.sign(duo()).await;
+    signed.assert_attempts(1);
+    assert!(gateway.tampered() >= ROUND_MESSAGES);
+    signed.assert_objections([0, 1].map(|member| (gateway.party(member), Objection::Misrouted)));
     gateway.assert_all_is_well(duo()).await;
 }
 
