@@ -2,8 +2,10 @@
 
 #![cfg(feature = "tpm")]
 
-use crate::command::{failure, mpc, stdout};
+use crate::canary::Canaries;
+use crate::command::{EVERYTHING, failure, mpc, stdout};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -65,10 +67,15 @@ fn a_key_is_sealed_used_rotated_and_unsealed() {
     let tpm = Swtpm::start(&state);
     let address = tpm.address();
     let key_file = party.join("master.key");
+    let told = RefCell::new(Vec::new());
     let command = |verb: &str, args: &[&str]| {
         let mut command = mpc(&["keys", verb, "--output", "json", "--data"]);
-        command.arg(&party).args(args).output().unwrap()
+        let output = command.arg(&party).args(args).env("RUST_LOG", EVERYTHING).output().unwrap();
+        told.borrow_mut().extend([&output.stdout[..], &output.stderr].concat());
+        output
     };
+    let key =
+        || ("master key", hex::decode(fs::read_to_string(&key_file).unwrap().trim()).unwrap());
     let run = |verb: &str, args: &[&str]| -> Value {
         serde_json::from_str(&stdout(command(verb, args))).unwrap()
     };
@@ -80,6 +87,7 @@ fn a_key_is_sealed_used_rotated_and_unsealed() {
     let said = failure(command("seal", &["--to-tpm", &address]), 1);
     assert!(said.contains("there is a TPM blob"), "{said}");
 
+    let mut keys = vec![key()];
     // From here on the TPM alone opens the vault.
     fs::remove_file(&key_file).unwrap();
     let rotated = run("rotate", &["--tpm", &address]);
@@ -89,8 +97,15 @@ fn a_key_is_sealed_used_rotated_and_unsealed() {
     let unsealed = run("unseal", &["--tpm", &address]);
     assert_eq!(unsealed["key_id"], rotated["key_id"]);
     assert_eq!(unsealed["provider"], "file");
+    keys.push(key());
     drop(tpm);
     let said = failure(command("rotate", &["--tpm", &address]), 1);
     assert!(said.contains("no TPM answers"), "{said}");
     assert_ne!(run("rotate", &[])["key_id"], rotated["key_id"]);
+    keys.push(key());
+    // Row 25: at TRACE nothing tells a key that a TPM has sealed, or opened again.
+    let told = told.take();
+    assert!(String::from_utf8_lossy(&told).contains("TRACE"));
+    let found = Canaries::new(keys).find(&told);
+    assert!(found.is_empty(), "{found:#?}");
 }

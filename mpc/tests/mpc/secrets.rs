@@ -1,9 +1,12 @@
 //! No secret is told: not in a log at TRACE, not in an error, not in an audit log, not by a panic,
 //! not in a core dump. What a secret's own type says of itself is in `tests/tests/row_25_*`.
 
+use crate::audit;
 use crate::canary::Canaries;
+use crate::certificates::{Authority, Validity};
 use crate::command::{Demo, EVERYTHING, failure, mpc, stdout};
 use crate::running::{KEY, RunningNode, node, signal};
+use coordinator::{CoordinatorSecret, audit_keeper};
 use ed25519_dalek::pkcs8::DecodePrivateKey;
 use party_runtime::vault::{AuxRecord, Kind, Passphrase, ShareRecord};
 use party_runtime::{KeySource, Vault};
@@ -134,11 +137,12 @@ fn requester(told: &mut Told, data: &Path, algorithm: &str) -> (PathBuf, String,
 struct Apart(Child);
 
 impl Apart {
-    fn start(data: &Path, token: &Path, office: &RunningNode, log: &Path) -> Self {
-        let gateway = office.greeting().split_whitespace().find(|word| word.starts_with("ws://"));
+    fn start(data: &Path, token: &Path, office: &RunningNode, ca: &Path, log: &Path) -> Self {
+        let gateway = office.greeting().split_whitespace().find(|word| word.starts_with("wss://"));
         let mut command = mpc(&["party", "run", "--label", "apart", "--data"]);
         command.arg(data).args(["--gateway", gateway.unwrap(), "--enrolment-token-file"]);
         command.arg(token).env("MPC_PASSPHRASE", PASSPHRASE).env("RUST_LOG", EVERYTHING);
+        command.env("MPC_TLS_CA", ca);
         let log = File::create(log).unwrap();
         let mut party = Self(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap());
         let mut lines = BufReader::new(party.0.stdout.take().unwrap()).lines();
@@ -183,6 +187,8 @@ fn row_25_a_demo_from_key_generation_to_signature_tells_no_secret_at_trace() {
     let demo = Demo::shared();
     let data = demo.copy();
     let mut secrets = vec![key_in(&data.path().join("coordinator.key"))];
+    let audit_key = audit_keeper(&audit::secret(data.path())).seed().to_vec();
+    secrets.push(("audit key".to_owned(), audit_key));
     for party in 1..=3 {
         let folder = data.path().join(format!("party-{party}"));
         let file = folder.join("master.key");
@@ -219,6 +225,8 @@ fn row_25_nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_t
     ]
     .map(|(name, secret): (&str, Vec<u8>)| (name.to_owned(), secret))
     .into();
+    let coordinator: CoordinatorSecret = COORDINATOR_KEY.parse().unwrap();
+    secrets.push(("audit key".to_owned(), audit_keeper(&coordinator).seed().to_vec()));
 
     // The vaults' keys: a wrong one, one of a wrong form, and a rotation to a given one.
     for party in 1..=3 {
@@ -243,12 +251,23 @@ fn row_25_nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_t
     let policy_file = folder.join("policy.toml");
     fs::write(&policy_file, &policy).unwrap();
 
+    // Every link over TLS.
+    let authority = Authority::new();
+    authority.sign(&["localhost"], Validity::Now);
+    let tls_key = fs::read_to_string(authority.key()).unwrap();
+    let scalar = p256::ecdsa::SigningKey::from_pkcs8_pem(&tls_key).unwrap().to_bytes().to_vec();
+    secrets.push(("TLS key".to_owned(), scalar));
+    secrets.push(("TLS key's file".to_owned(), tls_key.lines().nth(1).unwrap().into()));
+
     let log = folder.join("node.log");
     let mut command = mpc(&["node", "--api", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--data"]);
     command.arg(folder).env("RUST_LOG", EVERYTHING).env("MPC_POLICY", &policy_file);
     command.env("MPC_API_KEY", KEY).env("JWT_SECRET_KEY", JWT_SECRET);
     command.env("CRYPTO_MASTER_KEY", MASTER_KEY).env("MPC_COORDINATOR_KEY", COORDINATOR_KEY);
+    command.arg("--tls-cert").arg(authority.cert()).arg("--tls-key").arg(authority.key());
+    command.arg("--tls-ca").arg(authority.ca());
     let node = RunningNode::spawn(command.stderr(File::create(&log).unwrap()));
+    let node = node.trusting(&authority.ca());
     told.0.push(("the greeting".to_owned(), node.greeting().as_bytes().to_vec()));
     node.await_parties(3);
 
@@ -295,7 +314,7 @@ fn row_25_nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_t
     fs::set_permissions(&token_file, PermissionsExt::from_mode(0o600)).unwrap();
     let apart = folder.join("apart");
     let apart_log = folder.join("apart.log");
-    let party = Apart::start(&apart, &token_file, &node, &apart_log);
+    let party = Apart::start(&apart, &token_file, &node, &authority.ca(), &apart_log);
     let passphrase = Passphrase::new(Zeroizing::new(PASSPHRASE.to_owned()));
     let passphrase = KeySource::Passphrase(passphrase);
     secrets.extend(secrets_of(&apart, &passphrase));
