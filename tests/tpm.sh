@@ -28,7 +28,8 @@ if [ -n "$packages" ]; then
     exit 0
 fi
 
-cargo clippy -p party-runtime -p mpc --features party-runtime/tpm,mpc/tpm --all-targets --locked \
-    -- --deny warnings
-cargo test -p party-runtime --features tpm --locked --test tpm
-cargo test -p mpc --features tpm --locked --test mpc keys_tpm
+# Of the whole workspace, as the other tests are: its dependencies need not be built again then.
+features=party-runtime/tpm,mpc/tpm
+cargo clippy --workspace --features "$features" --all-targets --locked -- --deny warnings
+cargo test --workspace --features "$features" --locked --test tpm
+cargo test --workspace --features "$features" --locked --test mpc keys_tpm
