@@ -71,6 +71,7 @@ impl Lie {
 pub fn run_with(network: Network, lies: Vec<Lie>) -> Network {
     let (network, lies) = telling(network, lies);
     let network = network.run();
+    println!("largest message {}", network.largest);
     for (Lie { at, .. }, told) in lies.borrow().iter() {
         assert!(*told > 0, "nobody heard the lie of step {at:?}: {:?}", network.ends);
     }
