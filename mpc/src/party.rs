@@ -148,8 +148,12 @@ async fn serve(args: RunArgs) -> anyhow::Result<()> {
 
     let signal = signals.next().await;
     tracing::info!(signal, "stopping");
+    let stop = async {
+        party.drain().await;
+        party.stop().await;
+    };
     tokio::select! {
-        () = party.stop() => Ok(vault.close().await?),
+        () = stop => Ok(vault.close().await?),
         signal = signals.next() => bail!("{signal} again: ended without stopping in order"),
     }
 }

@@ -5,7 +5,7 @@ pub use crate::control::server::ControlSocketError;
 use crate::cpu::CpuPool;
 use crate::dial::{AddressError, GatewayAddress, LinkTls};
 use crate::link::Standing;
-use crate::pending_actor::{Caller, RotateIdentity};
+use crate::pending_actor::{Caller, Drain, RotateIdentity};
 use crate::policy::LivePolicy;
 use crate::runner::{EngineRunners, Runners};
 use crate::standing::{LinkStatus, Pass};
@@ -205,7 +205,15 @@ impl Party {
         Ok(Requested { outcome })
     }
 
-    /// Stops the party. What it has stored it will take up when it is started again.
+    /// Has the party take up nothing new, and waits until the attempts under way have ended: at
+    /// most five seconds. To be followed by [`Self::stop`].
+    pub async fn drain(&self) {
+        if let Err(error) = self.supervisor.send(Drain).await {
+            tracing::debug!(%error, "the party was stopped before");
+        }
+    }
+
+    /// Stops the party at once. What it has stored it will take up when it is started again.
     pub async fn stop(self) {
         if let Err(error) = self.supervisor.send(Stop).await {
             tracing::debug!(%error, "the party was stopped before");

@@ -4,6 +4,7 @@
 mod asking;
 mod batch;
 mod delivering;
+mod draining;
 mod epochs;
 mod hearing;
 mod peers;
@@ -13,6 +14,7 @@ mod rotating;
 use batch::Batch;
 
 pub(crate) use asking::Command;
+pub(crate) use draining::Drain;
 pub(crate) use hearing::FromCoordinator;
 pub(crate) use requesting::{Caller, Request};
 pub use rotating::NEW_BACKUP_NEEDED;
@@ -40,6 +42,7 @@ use mpc_wire::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Notify;
 
 /// Messages that may wait for this actor: the rounds of some hundred attempts at once.
 const MAILBOX: usize = 1024;
@@ -106,6 +109,8 @@ pub(crate) struct PendingActor {
     waiting: VecDeque<Effect>,
     storing: Option<SpawnHandle>,
     auditor: Auditor,
+    /// Told once nothing is under way; there if the party is to stop.
+    draining: Option<Rc<Notify>>,
     started: Instant,
     _death_notice: DeathNotice,
 }
@@ -142,6 +147,7 @@ impl PendingActor {
             waiting: VecDeque::new(),
             storing: None,
             auditor: Auditor::default(),
+            draining: None,
             started: Instant::now(),
             _death_notice: death_notice,
         }
@@ -178,6 +184,7 @@ impl PendingActor {
             self.perform(effect, ctx);
         }
         if self.waiting.is_empty() && !self.auditor.must_store() {
+            self.tell_if_drained();
             return;
         }
         let entered = self.auditor.take(&self.waiting);

@@ -5,7 +5,7 @@ use crate::control::server::ControlSocket;
 use crate::control::{ControlAnswer, ControlError};
 use crate::dial::GatewayAddress;
 use crate::link::{Link, Standing};
-use crate::pending_actor::{Caller, Command, PendingActor, Request, RotateIdentity};
+use crate::pending_actor::{Caller, Command, Drain, PendingActor, Request, RotateIdentity};
 use crate::policy::LivePolicy;
 use crate::runner::Runners;
 use crate::vault::{RotateIdentityError, Vault};
@@ -135,6 +135,21 @@ impl Handler<Death> for Supervisor {
             tracing::debug!(link, pending, "what was left of the party's actors was stopped");
         }
         ctx.run_later(RESTART_PAUSE, Self::make_family);
+    }
+}
+
+impl Handler<Drain> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Drain: Drain, _: &mut Self::Context) -> Self::Result {
+        let pending = self.family.as_ref().map(|family| family.pending.clone());
+        Box::pin(async move {
+            if let Some(pending) = pending
+                && let Err(error) = pending.send(Drain).await
+            {
+                tracing::warn!(%error, "the party's actors died while they were to drain");
+            }
+        })
     }
 }
 

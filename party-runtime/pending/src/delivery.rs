@@ -91,6 +91,11 @@ impl Delivery {
         }
     }
 
+    /// Whether everything that was sent is acknowledged, or nobody waits for it any more.
+    pub fn is_idle(&self) -> bool {
+        self.unacked_bytes == 0
+    }
+
     /// Takes a message that the runner has sealed, to be sent now and kept until it is acknowledged.
     ///
     /// # Errors

@@ -72,6 +72,7 @@ impl PendingActor {
     pub(super) fn dispatch_due(&mut self) {
         let due = self.delivery.due(self.now());
         self.dispatch(due);
+        self.tell_if_drained();
     }
 
     pub(super) fn dispatch(&mut self, due: Vec<Dispatch>) {

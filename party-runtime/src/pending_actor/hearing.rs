@@ -20,6 +20,9 @@ impl Handler<FromCoordinator> for PendingActor {
 
     fn handle(&mut self, FromCoordinator(message): FromCoordinator, ctx: &mut Self::Context) {
         match *message {
+            ToParty::Invite { plan, .. } if self.is_draining() => {
+                tracing::debug!(session = %plan.session, "stopping: not answered");
+            }
             ToParty::Invite { intent, plan } => {
                 if !self.refuses(&intent, &plan, ctx) {
                     self.apply(Event::Invited { intent, plan }, ctx);

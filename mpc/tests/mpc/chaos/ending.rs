@@ -42,6 +42,29 @@ fn an_office_that_is_asked_to_stop_ends_what_is_under_way() {
     });
 }
 
+/// SIGTERM to one of two parties that sign: they sign to the end, what comes then waits for it to
+/// be back, and the process ends well.
+#[test]
+fn a_party_that_is_asked_to_stop_ends_what_is_under_way() {
+    System::new().block_on(async {
+        let mut site = Site::start(2).await;
+        let mut judge = Judge::default();
+        let begun = site.request(LIFE);
+        let id = site.backend.place(&begun, UP).await;
+        site.backend.until(id, UP, |session| session.position.is_some()).await;
+        site.signal_party(0, "-TERM");
+        let later = site.request(LIFE);
+        let placed = site.backend.place(&later, UP).await;
+        let session = site.backend.end(id, UP).await;
+        judge.completed(&begun, &session);
+        assert_eq!(session.attempt.0, 1, "{session:#?}");
+        assert_eq!(site.party_ends(0), Some(0));
+        site.start_party(0);
+        let session = site.backend.end(placed, UP).await;
+        judge.completed(&later, &session);
+    });
+}
+
 /// CPU time that a process has used, in clock ticks.
 fn cpu_ticks(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();

@@ -252,6 +252,12 @@ impl Site {
         signal(name, &self.parties[number].process.as_ref().expect("the party runs").0);
     }
 
+    /// Waits for a party's own end; its exit code.
+    pub(crate) fn party_ends(&mut self, number: usize) -> Option<i32> {
+        let mut process = self.parties[number].process.take().expect("the party runs");
+        process.0.wait().unwrap().code()
+    }
+
     /// Where the API is.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.api)
