@@ -188,12 +188,25 @@ impl Runner {
         let Some(work) = &mut self.work else { return };
         let RoundHeader { from, stage, round, .. } = envelope.header;
         match work.channels.open(envelope) {
-            Ok(payload) => {
+            Ok(Some(payload)) => {
                 let steps = work.engine.receive(from, stage, round, payload);
                 self.perform(steps, ctx);
             }
+            // More of it is to come.
+            Ok(None) => {}
+            Err(error @ SealError::BadPart) => {
+                let guilty = BTreeSet::from([from]);
+                let detail = error.to_string();
+                let failure = AttemptFailure { kind: FailureKind::PeerMisbehaved, guilty, detail };
+                self.end(AttemptOutcome::Failed(failure), ctx);
+            }
             // Whoever altered it, the sender need not be to blame.
-            Err(error) => self.fail(FailureKind::Transport, error.to_string(), ctx),
+            Err(
+                error @ (SealError::NoChannel
+                | SealError::BadKey
+                | SealError::DoesNotOpen
+                | SealError::TooLong(_)),
+            ) => self.fail(FailureKind::Transport, error.to_string(), ctx),
         }
     }
 
@@ -235,8 +248,11 @@ impl Runner {
 
     fn send_round(&mut self, header: RoundHeader, payload: &[u8]) -> Result<(), String> {
         let work = self.work.as_mut().ok_or("the runner is not ready")?;
-        let envelope = work.channels.seal(header, payload).map_err(|e| e.to_string())?;
-        self.link.try_send(Outgoing(ToCoordinator::Round(envelope))).map_err(|e| e.to_string())
+        for envelope in work.channels.seal(header, payload).map_err(|e| e.to_string())? {
+            let message = Outgoing(ToCoordinator::Round(envelope));
+            self.link.try_send(message).map_err(|e| e.to_string())?;
+        }
+        Ok(())
     }
 
     fn submit(&mut self, job: Job, ctx: &mut Context<Self>) {

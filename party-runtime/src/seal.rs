@@ -3,6 +3,10 @@
 //!
 //! Both keys of a channel are the members' per-attempt keys out of their signed joins, so recorded
 //! traffic stays closed once an attempt's secrets are gone, even to who has the identity keys.
+//!
+//! A payload that is too long for a frame goes in parts, each sealed as a message of its own: what is
+//! sealed is one byte, [`LAST`] or [`MORE`], and the part. The parts of a payload follow each other
+//! and have its stage and round.
 
 use hpke::aead::{AeadCtxR, AeadCtxS, AesGcm256};
 use hpke::kdf::HkdfSha256;
@@ -12,14 +16,29 @@ use mpc_pending::{AttemptSecret, Joiner, PreparedJoin};
 use mpc_wire::canonical::CanonicalWriter;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
-    AttemptPlan, Canonical, Identity, Nonce, PartyId, PlanHash, ProtocolSessionId, RoundEnvelope,
-    RoundHeader, Seq, SignedJoin, Stage, VerifiedJoin,
+    AttemptPlan, Canonical, Identity, Nonce, PartyId, PlanHash, ProtocolSessionId, Round,
+    RoundEnvelope, RoundHeader, Seq, SignedJoin, Stage, VerifiedJoin,
 };
 use std::collections::BTreeMap;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Length of an X25519 public key, and so of an encapsulated key.
 const ENCAPPED_LEN: usize = 32;
+
+/// Longest part, in bytes: every message of the usual rounds is one, and what is sealed of it fits
+/// a frame with all that is around it.
+const MAX_PART: usize = 512 << 10;
+
+/// Longest payload, in bytes. The longest honest ones are those of the error rounds of a CGGMP'24
+/// signing, some 700 kB for each other signer.
+pub const MAX_PAYLOAD: usize = 16 << 20;
+
+/// Before the last part of a payload, or the only one.
+const LAST: u8 = 0;
+
+/// Before every other part.
+const MORE: u8 = 1;
 
 /// A payload that could not be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +52,12 @@ pub enum SealError {
     /// The message is not what its sender sealed, or not the next in order.
     #[error("the message does not open")]
     DoesNotOpen,
+    /// The payload is longer than [`MAX_PAYLOAD`].
+    #[error("a payload of {0} bytes; at most {MAX_PAYLOAD} are sent")]
+    TooLong(usize),
+    /// What the sender has sealed, and nobody altered, is no part that belongs here.
+    #[error("the message is no part of a payload that belongs here")]
+    BadPart,
 }
 
 /// The sealed channels of one member to all others of its attempt.
@@ -52,6 +77,46 @@ struct Peer {
     next_seq: Seq,
     outgoing: Option<AeadCtxS<AesGcm256, HkdfSha256, X25519HkdfSha256>>,
     incoming: Option<AeadCtxR<AesGcm256, HkdfSha256, X25519HkdfSha256>>,
+    /// The parts of a payload whose last one has not come.
+    gathered: Option<Gathered>,
+}
+
+struct Gathered {
+    stage: Stage,
+    round: Round,
+    payload: Vec<u8>,
+}
+
+impl Peer {
+    fn new(key: KemPublic) -> Self {
+        Self { key, next_seq: Seq::default(), outgoing: None, incoming: None, gathered: None }
+    }
+
+    /// Takes a part that was opened; gives the payload with its last one.
+    fn gather(
+        &mut self,
+        header: &RoundHeader,
+        opened: &[u8],
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let (kind, part) = opened.split_first().ok_or(SealError::BadPart)?;
+        let (stage, round) = (header.stage, header.round);
+        let mut gathered =
+            self.gathered.take().unwrap_or(Gathered { stage, round, payload: Vec::new() });
+        let belongs_here = (gathered.stage, gathered.round) == (stage, round)
+            && gathered.payload.len().saturating_add(part.len()) <= MAX_PAYLOAD;
+        if !belongs_here {
+            return Err(SealError::BadPart);
+        }
+        gathered.payload.extend_from_slice(part);
+        match *kind {
+            LAST => Ok(Some(gathered.payload)),
+            MORE => {
+                self.gathered = Some(gathered);
+                Ok(None)
+            }
+            _other => Err(SealError::BadPart),
+        }
+    }
 }
 
 /// What binds a channel to its attempt and direction: the HPKE `info`. Canonical domain
@@ -96,29 +161,45 @@ impl Channels {
             .filter(|(party, _)| **party != me)
             .map(|(party, join)| {
                 let key = KemPublic::from_bytes(join.hpke_key()).map_err(|_| SealError::BadKey)?;
-                let next_seq = Seq::default();
-                Ok((*party, Peer { key, next_seq, outgoing: None, incoming: None }))
+                Ok((*party, Peer::new(key)))
             })
             .collect::<Result<_, _>>()?;
         let run = protocol_session_id(CHANNELS, plan_hash, joins);
         Ok(Self { me, own: (private, public), run, peers })
     }
 
-    /// Seals a payload to `to`. The header's sequence number is set here; header and ciphertext
-    /// must be sent, and sent again, exactly as they are returned.
+    /// Seals a payload to the header's recipient, in as many messages as it takes. Sequence numbers
+    /// are set here; headers and ciphertexts must be sent, and sent again, exactly as they are
+    /// returned.
     ///
     /// # Errors
-    /// [`SealError`] if there is no channel to the recipient.
+    /// [`SealError`] if there is no channel to the recipient, or the payload is too long.
     pub fn seal(
         &mut self,
-        mut header: RoundHeader,
+        header: RoundHeader,
         payload: &[u8],
+    ) -> Result<Vec<RoundEnvelope>, SealError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(SealError::TooLong(payload.len()));
+        }
+        let mut parts: Vec<_> = payload.chunks(MAX_PART).map(|part| (MORE, part)).collect();
+        // Nothing at all is a part, too.
+        let (_, last) = parts.pop().unwrap_or_default();
+        parts.push((LAST, last));
+        parts.into_iter().map(|(kind, part)| self.seal_part(header, kind, part)).collect()
+    }
+
+    fn seal_part(
+        &mut self,
+        mut header: RoundHeader,
+        kind: u8,
+        part: &[u8],
     ) -> Result<RoundEnvelope, SealError> {
         let info = self.info(self.me, header.to);
         let peer = self.peers.get_mut(&header.to).ok_or(SealError::NoChannel)?;
         header.seq = peer.next_seq;
         peer.next_seq = peer.next_seq.next();
-        let mut sealed = Vec::with_capacity(ENCAPPED_LEN + payload.len() + 16);
+        let mut sealed = Vec::with_capacity(ENCAPPED_LEN + part.len() + 17);
         let context = match &mut peer.outgoing {
             Some(context) => context,
             none => {
@@ -132,44 +213,53 @@ impl Channels {
                 none.insert(context)
             }
         };
+        let plain = Zeroizing::new([&[kind], part].concat());
         let ciphertext =
-            context.seal(payload, &header.canonical_bytes()).map_err(|_| SealError::NoChannel)?;
+            context.seal(&plain, &header.canonical_bytes()).map_err(|_| SealError::NoChannel)?;
         sealed.extend_from_slice(&ciphertext);
         Ok(RoundEnvelope { header, sealed })
     }
 
-    /// Opens a message. Messages of one sender must come in their order; one that does not open
-    /// changes nothing.
+    /// Opens a message, and gives the payload that it is, or is the last part of. Messages of one
+    /// sender must come in their order; one that does not open changes nothing.
     ///
     /// # Errors
-    /// [`SealError::DoesNotOpen`] if it was altered, misrouted, replayed or is out of order.
-    pub fn open(&mut self, envelope: &RoundEnvelope) -> Result<Vec<u8>, SealError> {
+    /// [`SealError::DoesNotOpen`] if it was altered, misrouted, replayed or is out of order;
+    /// [`SealError::BadPart`] if its sender has sealed what has no place here.
+    pub fn open(&mut self, envelope: &RoundEnvelope) -> Result<Option<Vec<u8>>, SealError> {
         let header = &envelope.header;
         let info = self.info(header.from, self.me);
         let peer = self.peers.get_mut(&header.from).ok_or(SealError::NoChannel)?;
-        let aad = header.canonical_bytes();
-        if let Some(context) = &mut peer.incoming {
-            return context.open(&envelope.sealed, &aad).map_err(|_| SealError::DoesNotOpen);
-        }
-        let (encapped, ciphertext) =
-            envelope.sealed.split_at_checked(ENCAPPED_LEN).ok_or(SealError::DoesNotOpen)?;
-        let encapped = KemEncapped::from_bytes(encapped).map_err(|_| SealError::DoesNotOpen)?;
-        let mode = OpModeR::Auth(peer.key.clone());
-        let mut context = hpke::setup_receiver::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &mode,
-            &self.own.0,
-            &encapped,
-            &info,
-        )
-        .map_err(|_| SealError::DoesNotOpen)?;
-        let payload = context.open(ciphertext, &aad).map_err(|_| SealError::DoesNotOpen)?;
-        peer.incoming = Some(context);
-        Ok(payload)
+        let opened = Zeroizing::new(open_part(&self.own.0, peer, envelope, &info)?);
+        peer.gather(header, &opened)
     }
 
     fn info(&self, from: PartyId, to: PartyId) -> Vec<u8> {
         ChannelInfo { run: self.run, from, to }.canonical_bytes()
     }
+}
+
+fn open_part(
+    own: &KemPrivate,
+    peer: &mut Peer,
+    envelope: &RoundEnvelope,
+    info: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    let aad = envelope.header.canonical_bytes();
+    if let Some(context) = &mut peer.incoming {
+        return context.open(&envelope.sealed, &aad).map_err(|_| SealError::DoesNotOpen);
+    }
+    let (encapped, ciphertext) =
+        envelope.sealed.split_at_checked(ENCAPPED_LEN).ok_or(SealError::DoesNotOpen)?;
+    let encapped = KemEncapped::from_bytes(encapped).map_err(|_| SealError::DoesNotOpen)?;
+    let mode = OpModeR::Auth(peer.key.clone());
+    let mut context = hpke::setup_receiver::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+        &mode, own, &encapped, info,
+    )
+    .map_err(|_| SealError::DoesNotOpen)?;
+    let opened = context.open(ciphertext, &aad).map_err(|_| SealError::DoesNotOpen)?;
+    peer.incoming = Some(context);
+    Ok(opened)
 }
 
 impl fmt::Debug for Channels {
@@ -210,118 +300,4 @@ impl Joiner for FreshJoiner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use mpc_wire::{Attempt, IntentHash, Round, SessionId, Stage};
-
-    struct Member {
-        id: PartyId,
-        channels: Channels,
-    }
-
-    fn members() -> [Member; 3] {
-        let identities = [1, 2, 3].map(|seed| Identity::from_seed(&[seed; 32]));
-        let plan = AttemptPlan {
-            session: SessionId::generate(),
-            intent_hash: IntentHash::new([7; 32]),
-            attempt: Attempt::FIRST,
-            quorum: identities.iter().map(Identity::party).collect(),
-            aux_id: None,
-        };
-        let prepared: Vec<_> =
-            identities.iter().map(|i| FreshJoiner::new(i.clone()).join(&plan)).collect();
-        let joins: BTreeMap<_, _> = prepared
-            .iter()
-            .map(|p| (p.join.member, p.join.verify().expect("own signature")))
-            .collect();
-        [0, 1, 2].map(|at| Member {
-            id: identities[at].party(),
-            channels: Channels::new(
-                identities[at].party(),
-                &prepared[at].secret,
-                plan.hash(),
-                &joins,
-            )
-            .expect("usable keys"),
-        })
-    }
-
-    fn header(from: PartyId, to: PartyId) -> RoundHeader {
-        RoundHeader {
-            session: SessionId::generate(),
-            attempt: Attempt::FIRST,
-            from,
-            to,
-            stage: Stage(1),
-            round: Round(1),
-            seq: Seq(0),
-        }
-    }
-
-    #[test]
-    fn messages_open_in_order_and_nowhere_else() {
-        let [mut a, mut b, mut c] = members();
-        let first = a.channels.seal(header(a.id, b.id), b"first").unwrap();
-        let second = a.channels.seal(header(a.id, b.id), b"second").unwrap();
-        assert_eq!((first.header.seq, second.header.seq), (Seq(0), Seq(1)));
-
-        assert_eq!(b.channels.open(&second), Err(SealError::DoesNotOpen));
-        assert_eq!(c.channels.open(&first), Err(SealError::DoesNotOpen));
-        assert_eq!(b.channels.open(&first).unwrap(), b"first");
-        assert_eq!(b.channels.open(&first), Err(SealError::DoesNotOpen), "a replay");
-        assert_eq!(b.channels.open(&second).unwrap(), b"second");
-    }
-
-    #[test]
-    fn every_header_field_and_byte_is_bound() {
-        let [mut a, mut b, c] = members();
-        let sealed = a.channels.seal(header(a.id, b.id), b"payload").unwrap();
-        let mut altered: Vec<RoundEnvelope> = vec![sealed.clone(); 6];
-        altered[0].header.session = SessionId::generate();
-        altered[1].header.attempt = Attempt(2);
-        altered[2].header.from = c.id;
-        altered[3].header.stage = Stage(2);
-        altered[4].header.round = Round(2);
-        altered[5].header.seq = Seq(1);
-        for at in 0..sealed.sealed.len() {
-            let mut flipped = sealed.clone();
-            flipped.sealed[at] ^= 1;
-            altered.push(flipped);
-        }
-        for envelope in &altered {
-            assert_eq!(b.channels.open(envelope), Err(SealError::DoesNotOpen), "{envelope:?}");
-        }
-        assert_eq!(b.channels.open(&sealed).unwrap(), b"payload", "refusals change nothing");
-    }
-
-    #[test]
-    fn members_who_hold_different_joins_have_no_channel() {
-        let identities = [1, 2, 3].map(|seed| Identity::from_seed(&[seed; 32]));
-        let plan = AttemptPlan {
-            session: SessionId::generate(),
-            intent_hash: IntentHash::new([7; 32]),
-            attempt: Attempt::FIRST,
-            quorum: identities.iter().map(Identity::party).collect(),
-            aux_id: None,
-        };
-        let [a, b, cheat] = identities.map(FreshJoiner::new);
-        let (own, peer) = (a.prepare(&plan), b.prepare(&plan));
-        let channels = |me: &PreparedJoin, cheats: &PreparedJoin| {
-            let joins = [&own, &peer, cheats].map(|prepared| prepared.join.verify().unwrap());
-            let joins = joins.into_iter().map(|join| (join.member(), join)).collect();
-            Channels::new(me.join.member, &me.secret, plan.hash(), &joins).unwrap()
-        };
-        let (one, other) = (cheat.prepare(&plan), cheat.prepare(&plan));
-        let (from, to) = (own.join.member, peer.join.member);
-        let sealed = channels(&own, &one).seal(header(from, to), b"payload").unwrap();
-        let opened = channels(&peer, &other).open(&sealed);
-        assert_eq!(opened, Err(SealError::DoesNotOpen));
-        assert_eq!(channels(&peer, &one).open(&sealed).unwrap(), b"payload");
-    }
-
-    #[test]
-    fn debug_shows_no_key() {
-        let [a, ..] = members();
-        assert_eq!(format!("{:?}", a.channels), "Channels(2 peers, keys redacted)");
-    }
-}
+mod tests;

@@ -10,7 +10,8 @@ pub const SUBPROTOCOL: &str = "mpc.v1";
 
 /// Largest WebSocket message, in bytes. The largest honest one is a round of AuxGen: about 150 kB
 /// for a 2048-bit Paillier modulus; signing rounds grow with the quorum to about as much at
-/// [`MAX_PARTIES`]. The rest is head room for header and a second parameter set.
+/// [`MAX_PARTIES`]. The rest is head room for header and a second parameter set. What is longer,
+/// as proofs in error rounds are, parties send in parts.
 pub const MAX_FRAME: usize = 1 << 20;
 
 /// Most parties of one account or aux set. AuxGen's cost grows with the square of it.

@@ -136,8 +136,9 @@ impl Side {
                     let RoundHeader { from, stage, round, .. } = envelope.header;
                     let payload = match &mut self.channels {
                         Some(channels) => channels.open(&envelope)?,
-                        None => envelope.sealed,
+                        None => Some(envelope.sealed),
                     };
+                    let Some(payload) = payload else { continue };
                     steps.extend(self.engine.receive(from, stage, round, payload));
                     continue;
                 }
@@ -153,12 +154,14 @@ impl Side {
                         round,
                         seq: Seq::default(),
                     };
-                    let envelope = match &mut self.channels {
+                    let envelopes = match &mut self.channels {
                         Some(channels) => channels.seal(header, &payload)?,
-                        None => RoundEnvelope { header, sealed: payload },
+                        None => vec![RoundEnvelope { header, sealed: payload }],
                     };
-                    // Whoever has its result already needs no more messages.
-                    let _delivered = out.send(envelope).is_ok();
+                    for envelope in envelopes {
+                        // Whoever has its result already needs no more messages.
+                        let _delivered = out.send(envelope).is_ok();
+                    }
                 }
                 Step::Work(job) => steps.extend(self.engine.complete(job.run())),
                 Step::Waiting { .. } => {}

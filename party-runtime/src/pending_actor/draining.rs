@@ -4,7 +4,6 @@ use super::PendingActor;
 use actix::prelude::*;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// How long the attempts under way have: several signatures' time. What takes longer, an aux set,

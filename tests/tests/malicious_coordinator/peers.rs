@@ -83,7 +83,7 @@ impl Liar {
         if !self.heard.insert((from, seq)) {
             return Vec::new();
         }
-        let payload = self.channels.open(envelope).unwrap();
+        let Some(payload) = self.channels.open(envelope).unwrap() else { return Vec::new() };
         let steps = self.engine.receive(from, stage, round, payload);
         self.perform(steps)
     }
@@ -97,7 +97,7 @@ impl Liar {
                     let (from, seq) = (self.identity.party(), Seq::default());
                     let header = RoundHeader { session, attempt, from, to, stage, round, seq };
                     let payload = self.spoil(stage, round, payload);
-                    said.push(self.channels.seal(header, &payload).unwrap());
+                    said.extend(self.channels.seal(header, &payload).unwrap());
                 }
                 Step::Work(job) => steps.extend(self.engine.complete(job.run())),
                 Step::Waiting { .. } | Step::Finished(_) => {}
