@@ -10,6 +10,7 @@ mod hearing;
 mod peers;
 mod requesting;
 mod rotating;
+mod running;
 
 use batch::Batch;
 
@@ -19,25 +20,25 @@ pub(crate) use hearing::FromCoordinator;
 pub(crate) use requesting::{Caller, Request};
 pub use rotating::NEW_BACKUP_NEEDED;
 pub(crate) use rotating::RotateIdentity;
+use running::{kill, log_loss};
 
 use crate::audit::{self, Auditor, Witness};
 use crate::bans;
 use crate::link::{Outgoing, Reconnect};
-use crate::peer_keys::{self, PeerKeyFault, PeerKeys};
+use crate::peer_keys::{self, PeerKeys};
 use crate::policy::LivePolicy;
 use crate::policy::desk::Desk;
 use crate::policy::gate::{Gate, wall_clock};
 use crate::quarantine::{Quarantine, Restoration};
-use crate::runner::{RunnerCommand, RunnerEnded, RunnerHandle, Runners};
+use crate::runner::{RunnerCommand, RunnerHandle, Runners};
 use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
 use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
-use mpc_pending::record::{Record, StoredProgress};
-use mpc_pending::{Delivery, Effect, Event, Launch, Now, Pending};
+use mpc_pending::{Delivery, Effect, Event, Now, Pending};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, FailureKind, Nonce, Objection, PartyId, ProvenKey,
-    SessionId, SignedBan, ToCoordinator, UnixMillis,
+    Attempt, AttemptOutcome, Nonce, PartyId, ProvenKey, SessionId, SignedBan, ToCoordinator,
+    UnixMillis,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -315,55 +316,6 @@ impl PendingActor {
         }
     }
 
-    /// A message of a runner, or to it, that counts as delivered has found no room: its attempt
-    /// ends.
-    fn overwhelmed(
-        &mut self,
-        session: SessionId,
-        attempt: Attempt,
-        detail: &'static str,
-        ctx: &mut Context<Self>,
-    ) {
-        if let Some(runner) = self.running.remove(&(session, attempt)) {
-            kill(&runner, session);
-        }
-        ctx.notify(failed(session, attempt, FailureKind::Internal, detail));
-    }
-
-    fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {
-        let (session, attempt) = (launch.plan.session, launch.plan.attempt);
-        // Once more: a start may have waited while a newer key of a member was seen elsewhere.
-        if let Err(fault) = self.peer_keys.check(launch.joins.values()) {
-            self.refuse_to_start(session, attempt, fault, ctx);
-            return;
-        }
-        let (party, kind) = (self.vault.party(), launch.intent.kind.name());
-        tracing::info!(%party, %session, %attempt, kind, "session started, runner triggered");
-        self.delivery.launched(session, attempt);
-        let address = ctx.address();
-        let runner = self.runners.start(launch, address.clone().recipient(), address.recipient());
-        self.running.insert((session, attempt), runner);
-    }
-
-    fn refuse_to_start(
-        &mut self,
-        session: SessionId,
-        attempt: Attempt,
-        fault: PeerKeyFault,
-        ctx: &mut Context<Self>,
-    ) {
-        tracing::warn!(party = %self.vault.party(), %session, %attempt, %fault, "not started");
-        let kind = match fault {
-            PeerKeyFault::Superseded => {
-                let objection = Objection::SupersededKey;
-                self.send(ToCoordinator::Objected { session, attempt, objection });
-                FailureKind::Transport
-            }
-            PeerKeyFault::Full => FailureKind::Internal,
-        };
-        ctx.notify(failed(session, attempt, kind, "the key of a member is not accepted"));
-    }
-
     fn report(&mut self, session: SessionId, attempt: Attempt, outcome: AttemptOutcome) {
         let is_product = !matches!(outcome, AttemptOutcome::Failed(_));
         if is_product && let Some(caller) = self.callers.remove(&session) {
@@ -371,23 +323,6 @@ impl PendingActor {
         }
         self.show_head();
         self.send(ToCoordinator::Outcome { session, attempt, outcome });
-    }
-
-    /// Says in the log how an attempt ended, once: the coordinator is told until it has heard.
-    fn log_end(&self, session: SessionId, attempt: Attempt, outcome: &AttemptOutcome) {
-        let party = self.vault.party();
-        match outcome {
-            AttemptOutcome::Failed(AttemptFailure { kind, detail, .. }) => {
-                let kind = kind.name();
-                tracing::warn!(%party, %session, %attempt, kind, detail, "attempt failed");
-            }
-            AttemptOutcome::Keygen { .. }
-            | AttemptOutcome::Aux { .. }
-            | AttemptOutcome::Signed(_)
-            | AttemptOutcome::Proven { .. } => {
-                tracing::info!(%party, %session, %attempt, "attempt completed");
-            }
-        }
     }
 }
 
@@ -461,45 +396,8 @@ impl Handler<LinkUp> for PendingActor {
     }
 }
 
-impl Handler<RunnerEnded> for PendingActor {
-    type Result = ();
-
-    fn handle(&mut self, ended: RunnerEnded, ctx: &mut Self::Context) {
-        let RunnerEnded { session, attempt, outcome } = ended;
-        self.log_end(session, attempt, &outcome);
-        self.running.remove(&(session, attempt));
-        self.standings.remove(&session);
-        self.apply(Event::RunnerEnded { session, attempt, outcome }, ctx);
-    }
-}
-
-/// Says in the log that an attempt was lost with the process that ran it.
-fn log_loss(record: &Record) {
-    if let StoredProgress::Launched { plan, .. } = &record.progress {
-        let (session, attempt) = (plan.session, plan.attempt);
-        tracing::warn!(%session, %attempt, "the attempt was lost with the process before");
-    }
-}
-
 /// The effects behind a commit, and the peers' keys that it has made durable.
 type Stored = (Vec<Effect>, BTreeMap<PartyId, ProvenKey>);
-
-/// The end of an attempt whose runner cannot report it.
-fn failed(
-    session: SessionId,
-    attempt: Attempt,
-    kind: FailureKind,
-    detail: &'static str,
-) -> RunnerEnded {
-    let failure = AttemptFailure { kind, guilty: BTreeSet::new(), detail: detail.into() };
-    RunnerEnded { session, attempt, outcome: AttemptOutcome::Failed(failure) }
-}
-
-fn kill(runner: &RunnerHandle, session: SessionId) {
-    if !runner.command(RunnerCommand::Kill) {
-        tracing::warn!(%session, "a runner has no room for its end; its engine ends unheard");
-    }
-}
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
