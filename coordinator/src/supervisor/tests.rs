@@ -227,7 +227,7 @@ async fn a_message_without_room_costs_neither_session_nor_attempt() {
 }
 
 #[actix_web::test]
-async fn joins_that_are_not_their_senders_are_dropped() {
+async fn joins_that_are_not_their_senders_are_dropped_and_broken_ones_asked_for_again() {
     let mut world = World::new(8).await;
     let session = world.open().await.unwrap().session;
     let plan = world.invited_to(1).await;
@@ -252,6 +252,11 @@ async fn joins_that_are_not_their_senders_are_dropped() {
             break;
         }
         tokio::task::yield_now().await;
+    }
+    for _ in ["forged", "altered"] {
+        assert!(
+            matches!(world.told().await, ToParty::Invite { plan: of, .. } if of.hash() == plan)
+        );
     }
     world.join(session, attempt, plan).await;
 }
