@@ -187,8 +187,12 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let signers = match &self.state {
-            State::Running(running) if running.plan.attempt == attempt => {
-                running.plan.quorum.clone()
+            State::Running(Running { plan, .. }) | State::Joining(Joining { plan, .. })
+                if plan.attempt == attempt =>
+            {
+                // It is still being joined if it was taken up: it ran before the coordinator lost
+                // its memory of it.
+                plan.quorum.clone()
             }
             State::Gathering(_) | State::Joining(_) | State::Running(_) | State::Ended(_) => self
                 .past

@@ -4,6 +4,7 @@ use crate::harness::{DEADLINE, Harness, PARTIES, Purpose};
 use crate::ops::{Joined, Op};
 use mpc_session::{
     ABSENCE_PATIENCE, Event, JOIN_PATIENCE, Millis, Phase, REMINDER, ROUND_PATIENCE, SessionEnd,
+    SessionProduct,
 };
 use mpc_wire::{Attempt, DeclineReason, FailureKind, Round, Stage, ToParty};
 
@@ -190,6 +191,21 @@ fn what_parties_have_to_report_is_heard_before_another_attempt_is_planned() {
         harness.step(&Op::Product { from, valid: true, stale: false });
     }
     assert!(is_completed(&harness));
+}
+
+/// Its makers are known although not all of them have joined once more.
+#[test]
+fn a_signature_of_an_attempt_that_is_taken_up_names_all_its_signers() {
+    let (mut harness, [one, other]) = running(&[0, 1, 2]);
+    harness.restart_with(|_| ());
+    assert_eq!(harness.session().status().phase, Phase::Joining);
+    harness.step(&Op::Product { from: one, valid: true, stale: false });
+    let Some(SessionEnd::Completed(SessionProduct::Signature { signers, .. })) =
+        harness.session().ended()
+    else {
+        panic!("{:?}", harness.session());
+    };
+    assert_eq!(*signers, [one, other].map(|n| harness.party(n)).into());
 }
 
 #[test]
