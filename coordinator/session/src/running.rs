@@ -9,6 +9,7 @@ use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, FailureKind, IntentKind, PartyId,
     Payload, Round, RoundAck, RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
 };
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Session {
@@ -141,8 +142,17 @@ impl Session {
                     self.attempt_failed(failure, now, effects);
                     return;
                 }
-                outcomes.insert(from, outcome);
-                self.reported(now, effects);
+                match outcomes.entry(from) {
+                    Entry::Vacant(place) => {
+                        place.insert(outcome);
+                        self.reported(now, effects);
+                    }
+                    // The party says so until it hears that the session is over. That is no news:
+                    // it must not make an attempt seem to go on that stands still.
+                    Entry::Occupied(_) => {
+                        effects.push(Effect::Drop { from, cause: DropCause::Repeated });
+                    }
+                }
             }
         }
     }

@@ -123,6 +123,26 @@ fn a_repeated_word_is_no_progress_and_a_new_one_is() {
     assert!(harness.session().wake_at() > stuck_at);
 }
 
+/// A member says its outcome until the session is over; another one that is stuck must not be
+/// waited for any longer by that.
+#[test]
+fn a_repeated_outcome_is_no_progress() {
+    for purpose in [Purpose::Aux, Purpose::Keygen, Purpose::Canary] {
+        let mut harness = Harness::open(purpose, &[0, 1, 2]);
+        harness.step(&Op::JoinAll);
+        let reports = Op::Product { from: harness.member(0), valid: true, stale: false };
+        harness.step(&reports);
+        let stuck_at = harness.session().wake_at().unwrap();
+        for _ in 0..3 {
+            harness.step(&Op::Tick(DEADLINE.0 / 8));
+            harness.step(&reports);
+            assert_eq!(harness.session().wake_at(), Some(stuck_at), "{purpose:?}");
+        }
+        harness.step(&Op::Tick(DEADLINE.0 / 8));
+        assert_eq!(harness.session().status().attempt, Attempt(2), "{purpose:?}");
+    }
+}
+
 #[test]
 fn who_has_not_answered_is_invited_again() {
     let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
