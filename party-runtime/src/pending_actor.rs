@@ -2,7 +2,6 @@
 //! and performs its effects in their order; what must be durable first is stored first.
 
 mod asking;
-mod batch;
 mod delivering;
 mod draining;
 mod epochs;
@@ -11,8 +10,6 @@ mod peers;
 mod requesting;
 mod rotating;
 mod running;
-
-use batch::Batch;
 
 pub(crate) use asking::Command;
 pub(crate) use draining::Drain;
@@ -35,7 +32,7 @@ use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
 use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
-use mpc_pending::{Delivery, Effect, Event, Now, Pending};
+use mpc_pending::{Batch, Delivery, Effect, Event, Now, Pending};
 use mpc_wire::{
     Attempt, AttemptOutcome, Nonce, PartyId, ProvenKey, SessionId, SignedBan, ToCoordinator,
     UnixMillis,

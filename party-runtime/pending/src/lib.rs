@@ -9,8 +9,9 @@
 //! Reading order: [`event`] and [`effect`] (what goes in and out), [`pending`] and `early` (the
 //! machine), `entry` and [`settle`] (the facts of one session and what they call for), `inbox`
 //! (early and unordered round messages), [`delivery`] (round messages until they are acknowledged),
-//! [`join`] and [`record`] (what is stored), [`limits`].
+//! [`join`] and [`record`] (what is stored), [`batch`] (in which portions), [`limits`].
 
+pub mod batch;
 pub mod delivery;
 mod early;
 pub mod effect;
@@ -23,6 +24,7 @@ pub mod pending;
 pub mod record;
 pub mod settle;
 
+pub use batch::Batch;
 pub use delivery::{Delivery, Dispatch, NotTaken};
 pub use effect::{DropCause, Effect, Launch};
 pub use event::{Event, Now};

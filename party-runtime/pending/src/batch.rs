@@ -1,20 +1,25 @@
-//! Everything that one commit makes durable.
+//! Everything that one commit makes durable: a shell may let many sessions share its cost.
 
-use mpc_pending::{Effect, Record};
+use crate::effect::Effect;
+use crate::record::Record;
 use mpc_wire::SessionId;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What is stored at once, and the effects behind it.
-pub(super) struct Batch {
-    pub(super) records: Vec<Record>,
-    pub(super) forgotten: Vec<SessionId>,
-    pub(super) behind: Vec<Effect>,
+#[derive(Debug)]
+pub struct Batch {
+    /// The records to be stored, one a session.
+    pub records: Vec<Record>,
+    /// The sessions whose records are to be deleted.
+    pub forgotten: Vec<SessionId>,
+    /// What is to be performed once all of that is durable, in its order.
+    pub behind: Vec<Effect>,
 }
 
 impl Batch {
     /// Of several records of one session only the last is stored: it says all that those before
     /// it did.
-    pub(super) fn collect(effects: VecDeque<Effect>) -> Self {
+    pub fn collect(effects: VecDeque<Effect>) -> Self {
         let mut records = BTreeMap::new();
         let mut forgotten = Vec::new();
         let mut behind = Vec::new();
@@ -50,7 +55,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mpc_pending::record::{StoredConsent, StoredProgress};
+    use crate::record::{StoredConsent, StoredProgress};
     use mpc_wire::{Attempt, Intent, IntentKind, RequestId, Scheme, UnixMillis};
     use std::collections::BTreeSet;
 
