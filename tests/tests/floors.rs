@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("party-runtime", 2, &["migrations"]),
     ("mpc", 3, &[]),
     ("mpc-tests", 4, &[]),
+    ("mpc-simulation", 2, &[]),
 ];
 
 /// What the pure floors must not know: runtimes, actors, databases, clocks.
