@@ -141,6 +141,16 @@ impl Around {
                 let down = dice.within(SCRIPTED_DOWN);
                 self.queue.add(now.after(1 + down), Happening::Start(who));
             }
+            Turn::Isolates(ways, millis) => {
+                for way in ways {
+                    self.queue.add(*now, Happening::Cut(party, *way, millis));
+                }
+                // With neither way open its link is gone at once.
+                if ways.len() > 1 {
+                    self.queue.add(*now, Happening::Break(party));
+                }
+            }
+            Turn::SetsClock(error) => self.queue.add(*now, Happening::Clock(party, error)),
         }
         if arrivals == [None; 2] {
             self.ledger.disturb(self.now);

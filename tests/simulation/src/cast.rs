@@ -78,12 +78,13 @@ pub fn orders(count: u32, habits: &Habits, dice: &mut Dice) -> Vec<Order> {
 }
 
 fn order(number: u32, at: Moment, habits: &Habits, dice: &mut Dice) -> Order {
-    let (size, threshold) = match dice.below(10) {
+    let shape = match dice.below(10) {
         0..=6 => (3, 2),
         7 => (5, 3),
         8 => (3, 3),
         _ => (2, 2),
     };
+    let (size, threshold) = habits.shape.unwrap_or(shape);
     let mut eligible: Vec<_> = parties().collect();
     while eligible.len() > size {
         let leaves = dice.pick(&eligible);

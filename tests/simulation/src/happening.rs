@@ -36,8 +36,12 @@ pub enum Happening {
     Break(PartyId),
     /// The weather breaks a connection.
     Unplug(PartyId),
-    /// A way is cut, and nobody is told.
+    /// A way is cut for so many milliseconds, and nobody is told.
     Cut(PartyId, Way, u64),
+    /// The weather cuts a way.
+    Obstruct(PartyId, Way, u64),
+    /// A party's wall clock is set, so many milliseconds ahead.
+    Clock(PartyId, i64),
     /// If a way is still cut, the connection counts as dead.
     Silence(Connection),
     /// Something at the coordinator.
@@ -132,6 +136,8 @@ impl Happening {
             | Self::Break(_)
             | Self::Unplug(_)
             | Self::Cut(..)
+            | Self::Obstruct(..)
+            | Self::Clock(..)
             | Self::Silence(_)
             | Self::Crash(..)
             | Self::Start(_) => None,

@@ -30,8 +30,12 @@ pub enum Invariant {
     NobodyBlamed,
     /// A session that has time left behind the last fault completes.
     Recovers,
+    /// It does so soon.
+    RecoversSoon,
     /// If nothing goes wrong every session completes, in its first attempt.
     CalmCompletes,
+    /// The fault has the result that its row demands.
+    Demanded,
     /// Behind the end and a grace time nothing is left of a session.
     Forgotten,
 }
@@ -52,7 +56,9 @@ impl Invariant {
             Self::RepeatedIsNoNews => "a repetition is no news",
             Self::NobodyBlamed => "nobody is blamed",
             Self::Recovers => "recovers",
+            Self::RecoversSoon => "recovers soon",
             Self::CalmCompletes => "calm completes",
+            Self::Demanded => "as the row demands",
             Self::Forgotten => "forgotten after the end",
         }
     }

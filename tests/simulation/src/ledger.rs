@@ -16,6 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// and the other half must do for the next one.
 pub const RECOVERY: u64 = 60_000;
 
+/// How long, in milliseconds, a session may take behind the last fault: members have ten seconds to
+/// join, and what was lost is said again every few seconds.
+pub const PROMPTNESS: u64 = 20_000;
+
 /// How much later than its deadline, in milliseconds, a session may end.
 pub const PUNCTUALITY: u64 = 1_000;
 
@@ -37,7 +41,8 @@ pub struct Case {
     plans: BTreeMap<Attempt, PlanHash>,
     started: BTreeSet<Attempt>,
     consents: BTreeSet<PartyId>,
-    launched: BTreeSet<(Attempt, PartyId)>,
+    /// Who has launched which attempts.
+    pub launched: BTreeSet<(Attempt, PartyId)>,
     reported: BTreeSet<(Attempt, PartyId)>,
 }
 
@@ -181,6 +186,10 @@ impl Ledger {
         self.open = self.open.saturating_sub(1);
         let Some((opened, deadline)) = case.opened else { return };
         let calm_since = disturbed.max(opened);
+        // One member's word is enough for a signature. An aux set needs everybody's, and a member that
+        // died behind its end cannot repeat what another one lacks: that takes as long as it takes
+        // until the attempt counts as stuck.
+        let may_be_prompt = matches!(end, SessionEnd::Completed(SessionProduct::Signature { .. }));
         let had_time = deadline.since(calm_since) >= RECOVERY;
         let fault = match end {
             SessionEnd::Completed(product) => is_untrue(case, product),
@@ -199,6 +208,10 @@ impl Ledger {
         };
         self.must(fault.is_none(), Invariant::TrueProduct, session, now, || {
             format!("{end:?}: {}", fault.unwrap_or_default())
+        });
+        let is_slow = may_be_prompt && now.since(calm_since) > PROMPTNESS;
+        self.must(!is_slow, Invariant::RecoversSoon, session, now, || {
+            format!("the last fault was at {} ms", calm_since.0)
         });
         self.must(may_recover, Invariant::Recovers, session, now, || {
             format!(

@@ -10,7 +10,8 @@
 //! (who there is, and what they are asked for), [`time`] and [`happening`] (what happens next),
 //! [`network`] and [`script`] (what is lost on the way), [`engine`], [`party`] and [`coordinator`]
 //! (the processes), [`around`] (what they have around them), [`ledger`] (what has happened, and
-//! whether it may), [`world`] (all of it together), [`dice`], [`run`] (many worlds).
+//! whether it may), [`world`] (all of it together), [`dice`], [`rows`]
+//! (faults with the results that they must have), [`run`] (many worlds).
 
 pub mod around;
 pub mod cast;
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod network;
 pub mod party;
 pub mod profile;
+pub mod rows;
 pub mod run;
 pub mod script;
 pub mod time;

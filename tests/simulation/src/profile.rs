@@ -81,6 +81,8 @@ pub struct Habits {
     pub rounds: Span,
     /// How long a job of an engine takes.
     pub work: Span,
+    /// How many parties an account has and how many of them sign; of several kinds if there is none.
+    pub shape: Option<(usize, u16)>,
     /// Sessions that make an aux set, and so need every party.
     pub aux: u32,
     /// Sessions that a party asks for.
@@ -96,12 +98,13 @@ pub struct Habits {
 }
 
 const USUAL: Habits = Habits {
-    pause: Span(0, 100),
+    pause: Span(0, 60),
     life: Span(60_000, 120_000),
     rounds: Span(1, 4),
     work: Span(1, 15),
+    shape: None,
     aux: 60,
-    initiators: 200,
+    initiators: 120,
     cancels: 0,
     persons: 0,
     pondering: Span(500, 8_000),
@@ -160,8 +163,8 @@ impl Profile {
                 delay: Span(1, 30),
                 stragglers: (20, Span(30, 1_000)),
                 order: Arrival::Free,
-                loss: 80,
-                twice: 80,
+                loss: 150,
+                twice: 150,
                 ..CALM
             },
             Self::Partitions => Weather {

@@ -3,11 +3,13 @@
 use crate::invariant::Breach;
 use crate::ledger::Ledger;
 use crate::profile::Profile;
+use crate::rows::Row;
 use crate::world::{Scene, World};
 use mpc_session::SessionEnd;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ impl Plan {
 pub struct Tally {
     /// Worlds.
     pub seeds: u64,
+    /// Faults of a script that happened.
+    pub faults: u64,
     /// Sessions that were asked for.
     pub sessions: u64,
     /// Events.
@@ -87,6 +91,7 @@ impl Tally {
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
+        self.faults += other.faults;
         self.sessions += other.sessions;
         self.events += other.events;
         self.completed += other.completed;
@@ -101,12 +106,12 @@ impl Tally {
 }
 
 /// A seed whose world breaks an invariant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// The seed.
     pub seed: u64,
-    /// The profile.
-    pub profile: Profile,
+    /// What the world is one of.
+    pub kind: Kind,
     /// What is broken.
     pub breach: Breach,
 }
@@ -120,55 +125,93 @@ pub fn run_one(profile: Profile, seed: u64, sessions: u32) -> Result<Tally, Brea
     world.run().map(|()| Tally::of(&world.around.ledger))
 }
 
+/// What a world is one of.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// The weather of a profile.
+    Weather(Profile),
+    /// A fault of the list.
+    Fault(Row),
+}
+
+impl Kind {
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Weather(profile) => profile.name(),
+            Self::Fault(row) => row.name,
+        }
+    }
+}
+
 /// Runs all worlds of a plan, up to the first breach.
 ///
 /// # Errors
-/// The breach of the lowest seed that was come to.
-pub fn run(plan: &Plan) -> Result<BTreeMap<Profile, Tally>, Found> {
-    let next = AtomicU64::new(0);
+/// The first breach that is come to, and the world that it is in.
+pub fn run(plan: &Plan) -> Result<BTreeMap<Profile, Tally>, Box<Found>> {
     let tallies = Mutex::new(BTreeMap::<Profile, Tally>::new());
-    let found = Mutex::new(None::<Found>);
-    std::thread::scope(|scope| {
-        for _ in 0..plan.threads.max(1) {
-            scope.spawn(|| work(plan, &next, &tallies, &found));
-        }
-    });
-    match locked(&found).take() {
-        Some(found) => Err(found),
-        None => Ok(std::mem::take(&mut *locked(&tallies))),
-    }
-}
-
-fn work(
-    plan: &Plan,
-    next: &AtomicU64,
-    tallies: &Mutex<BTreeMap<Profile, Tally>>,
-    found: &Mutex<Option<Found>>,
-) {
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= plan.seeds || locked(found).is_some() {
-            return;
-        }
+    in_parallel(plan.seeds, plan.threads, |number| {
         let seed = plan.first.wrapping_add(number);
         let profile = plan.profile_of(seed);
-        let started = std::time::Instant::now();
-        match run_one(profile, seed, plan.sessions) {
-            Ok(mut tally) => {
-                let micros = started.elapsed().as_micros();
-                tally.micros = u64::try_from(micros).unwrap_or(u64::MAX);
-                locked(tallies).entry(profile).or_default().add(&tally);
-            }
-            Err(breach) => {
-                let mut found = locked(found);
-                if found.as_ref().is_none_or(|other| seed < other.seed) {
-                    *found = Some(Found { seed, profile, breach });
-                }
-            }
-        }
-    }
+        let kind = Kind::Weather(profile);
+        let tally = timed(|| run_one(profile, seed, plan.sessions))
+            .map_err(|breach| Box::new(Found { seed, kind, breach }))?;
+        locked(&tallies).entry(profile).or_default().add(&tally);
+        Ok(())
+    })?;
+    Ok(tallies.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Lets a fault happen in so many worlds, up to the first that has not the result it must have.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_row(row: Row, first: u64, seeds: u64, threads: usize) -> Result<Tally, Box<Found>> {
+    let total = Mutex::new(Tally::default());
+    in_parallel(seeds, threads, |number| {
+        let (seed, kind) = (first.wrapping_add(number), Kind::Fault(row));
+        let tally =
+            timed(|| row.play(seed)).map_err(|breach| Box::new(Found { seed, kind, breach }))?;
+        locked(&total).add(&tally);
+        Ok(())
+    })?;
+    Ok(total.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn timed(run: impl FnOnce() -> Result<Tally, Breach>) -> Result<Tally, Breach> {
+    let started = Instant::now();
+    let tally = run()?;
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok(Tally { micros, ..tally })
+}
+
+/// Does work with each number below `count`, on some threads, up to the first that fails.
+fn in_parallel(
+    count: u64,
+    threads: usize,
+    work: impl Fn(u64) -> Result<(), Box<Found>> + Sync,
+) -> Result<(), Box<Found>> {
+    let next = AtomicU64::new(0);
+    let failed = Mutex::new(None::<Box<Found>>);
+    let work_off = || {
+        while locked(&failed).is_none() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return;
+            }
+            if let Err(found) = work(number) {
+                locked(&failed).get_or_insert(found);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(work_off);
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

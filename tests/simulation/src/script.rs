@@ -2,31 +2,30 @@
 
 use crate::dice::Span;
 use crate::happening::{Way, Who};
-use mpc_wire::{Attempt, PartyId, Round, SessionId, ToCoordinator, ToParty};
-use std::collections::BTreeSet;
+use mpc_wire::{PartyId, Round, SessionId, ToCoordinator, ToParty};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What happens beside the weather.
-#[derive(Debug, Clone, Default)]
-pub enum Script {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Each member's first start of an attempt is lost, or late by that, as the dice say.
-    Starts {
-        /// By how many milliseconds the late ones are late.
-        late: Span,
-        /// The starts that were spoiled.
-        spoiled: BTreeSet<(SessionId, Attempt, PartyId)>,
-    },
-    /// A process dies when a session first comes to a point.
-    Crash {
-        /// Which; the sender or recipient of what marks the point, if it is to be a party.
-        who: Victim,
-        /// The point.
-        at: Mark,
-        /// The sessions that have come there.
-        passed: BTreeSet<SessionId>,
-    },
+/// What happens beside the weather: once in each session, when it first comes to a point, or once for
+/// each party.
+#[derive(Debug, Clone)]
+pub struct Script {
+    at: Option<Mark>,
+    twist: Twist,
+    passed: BTreeSet<(SessionId, Option<PartyId>)>,
+    victims: BTreeMap<SessionId, PartyId>,
+}
+
+/// What a script does.
+#[derive(Debug, Clone, Copy)]
+pub enum Twist {
+    /// The first such message of, or to, each party is lost, or late by that, as the dice say.
+    Spoils(Span),
+    /// A process dies.
+    Kills(Victim),
+    /// The party that has just spoken or is spoken to is cut off for so many milliseconds.
+    Isolates(&'static [Way], u64),
+    /// That party's wall clock is set, so many milliseconds ahead.
+    SetsClock(i64),
 }
 
 /// Whom a script lets die.
@@ -66,6 +65,10 @@ pub enum Turn {
     IsLate(Span),
     /// It goes its way, and somebody dies.
     Kills(Who),
+    /// It goes its way, and its party is cut off.
+    Isolates(&'static [Way], u64),
+    /// It goes its way, and its party's clock is set.
+    SetsClock(i64),
 }
 
 /// A message, either way.
@@ -103,6 +106,21 @@ impl Message<'_> {
 }
 
 impl Script {
+    /// Nothing happens.
+    pub fn nothing() -> Self {
+        Self {
+            at: None,
+            twist: Twist::SetsClock(0),
+            passed: BTreeSet::new(),
+            victims: BTreeMap::new(),
+        }
+    }
+
+    /// What happens when a session comes to a point.
+    pub fn new(at: Mark, twist: Twist) -> Self {
+        Self { at: Some(at), twist, passed: BTreeSet::new(), victims: BTreeMap::new() }
+    }
+
     /// What becomes of a message of, or to, this party. `coin` decides between the ways to spoil it.
     pub fn turn(
         &mut self,
@@ -110,32 +128,35 @@ impl Script {
         message: Message<'_>,
         coin: impl FnOnce() -> bool,
     ) -> Turn {
-        match self {
-            Self::Nothing => Turn::Passes,
-            Self::Starts { late, spoiled } => {
-                let Message::Down(ToParty::Started { session, attempt, .. }) = message else {
-                    return Turn::Passes;
-                };
-                if !spoiled.insert((*session, *attempt, party)) {
-                    Turn::Passes
-                } else if coin() {
-                    Turn::IsLost
-                } else {
-                    Turn::IsLate(*late)
-                }
-            }
-            Self::Crash { who, at, passed } => {
-                let Some((_, session)) = message.mark().filter(|(mark, _)| mark == at) else {
-                    return Turn::Passes;
-                };
-                if !passed.insert(session) {
-                    return Turn::Passes;
-                }
-                Turn::Kills(match who {
-                    Victim::Coordinator => Who::Coordinator,
-                    Victim::Party => Who::Party(party),
-                })
-            }
+        let Some(at) = self.at else { return Turn::Passes };
+        let Some((_, session)) = message.mark().filter(|(mark, _)| *mark == at) else {
+            return Turn::Passes;
+        };
+        let of = match self.twist {
+            Twist::Spoils(_) => Some(party),
+            Twist::Kills(_) | Twist::Isolates(..) | Twist::SetsClock(_) => None,
+        };
+        if !self.passed.insert((session, of)) {
+            return Turn::Passes;
         }
+        self.victims.entry(session).or_insert(party);
+        match self.twist {
+            Twist::Spoils(_) if coin() => Turn::IsLost,
+            Twist::Spoils(late) => Turn::IsLate(late),
+            Twist::Kills(Victim::Coordinator) => Turn::Kills(Who::Coordinator),
+            Twist::Kills(Victim::Party) => Turn::Kills(Who::Party(party)),
+            Twist::Isolates(ways, millis) => Turn::Isolates(ways, millis),
+            Twist::SetsClock(error) => Turn::SetsClock(error),
+        }
+    }
+
+    /// Which party was the first that it has happened to in a session.
+    pub fn victim(&self, session: SessionId) -> Option<PartyId> {
+        self.victims.get(&session).copied()
+    }
+
+    /// How often it has happened.
+    pub fn count(&self) -> u64 {
+        self.passed.len() as u64
     }
 }

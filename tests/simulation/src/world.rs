@@ -15,13 +15,17 @@ use mpc_pending::limits::GRACE;
 use mpc_session::SessionEnd;
 use mpc_wire::limits::SILENCE;
 use mpc_wire::{PartyId, SessionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The pause before a refused or failed request is made again.
 const RETRY: u64 = 500;
 
 /// The pause before a party tries again to connect.
 const BACKOFF: Span = Span(50, 2_000);
+
+/// How many things are remembered of a session that is watched, and how much of each.
+const SEEN: usize = 60;
+const SEEN_LINE: usize = 200;
 
 /// How long the weather stays bad behind the last order, in milliseconds.
 const STORM: u64 = 15_000;
@@ -44,10 +48,14 @@ pub struct Scene {
 impl Scene {
     /// The usual scene of a profile.
     pub fn new(profile: Profile, seed: u64, sessions: u32) -> Self {
-        let weather = profile.weather();
+        Self::of(profile.weather(), seed, sessions)
+    }
+
+    /// A scene in this weather.
+    pub fn of(weather: Weather, seed: u64, sessions: u32) -> Self {
         let mut dice = Dice::new(seed);
         let orders = cast::orders(sessions, &weather.habits, &mut dice);
-        let (script, clocks) = (Script::Nothing, BTreeMap::new());
+        let (script, clocks) = (Script::nothing(), BTreeMap::new());
         Self { seed: dice.roll(), weather, script, orders, clocks }
     }
 }
@@ -63,7 +71,23 @@ pub struct World {
     clears: Moment,
     /// Behind this nothing of interest happens.
     closes: Moment,
-    watched: Option<SessionId>,
+    watched: Option<Watched>,
+}
+
+/// A session that is looked at closely, and the last things that happened to it.
+#[derive(Debug)]
+struct Watched {
+    session: SessionId,
+    seen: VecDeque<String>,
+}
+
+impl Watched {
+    fn see(&mut self, line: &str) {
+        if self.seen.len() >= SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(line.chars().take(SEEN_LINE).collect());
+    }
 }
 
 impl World {
@@ -81,6 +105,7 @@ impl World {
         let last = orders.iter().map(|order| order.at).max().unwrap_or_default();
         let longest = orders.iter().map(|order| order.life).max().unwrap_or_default();
         let clears = last.after(STORM);
+        let are_wrong = !clocks.is_empty();
         let slowest = clocks.values().map(|error| error.unsigned_abs()).max().unwrap_or(0);
         let network = Network::new(cast::parties());
         let mut world = Self {
@@ -92,13 +117,21 @@ impl World {
             closes: clears.after(2 * longest + 2 * GRACE + slowest),
             watched: None,
         };
+        if are_wrong {
+            world.around.ledger.disturb(Moment::default());
+        }
         world.prepare();
         world
     }
 
-    /// Prints what happens to a session.
+    /// Remembers the last things that happen to a session.
     pub fn watch(&mut self, session: SessionId) {
-        self.watched = Some(session);
+        self.watched = Some(Watched { session, seen: VecDeque::new() });
+    }
+
+    /// What has happened to the session that is watched, for people.
+    pub fn seen(&self) -> impl Iterator<Item = &str> {
+        self.watched.iter().flat_map(|watched| watched.seen.iter().map(String::as_str))
     }
 
     fn prepare(&mut self) {
@@ -126,10 +159,10 @@ impl World {
         while let Some((now, what)) = self.around.queue.next(self.closes) {
             self.around.now = now;
             self.around.ledger.steps += 1;
-            if let Some(watched) = self.watched
-                && what.session() == Some(watched)
+            if let Some(watched) = &mut self.watched
+                && what.session() == Some(watched.session)
             {
-                println!("{:>8} {what:?}", now.0);
+                watched.see(&format!("{:>8} {what:?}", now.0));
             }
             self.let_happen(what);
             if let Some(breach) = self.around.ledger.breach() {
@@ -210,7 +243,8 @@ impl World {
                 self.break_off(party);
                 self.foresee_break(party);
             }
-            Happening::Cut(party, way, millis) => {
+            Happening::Cut(party, way, millis) => self.cut(party, way, millis),
+            Happening::Obstruct(party, way, millis) => {
                 self.cut(party, way, millis);
                 self.foresee_cut(party);
             }
@@ -235,6 +269,12 @@ impl World {
             }
             Happening::Crash(who, death) => self.crash(who, death),
             Happening::Start(who) => self.start(who),
+            Happening::Clock(party, error) => {
+                around.ledger.disturb(around.now);
+                if let Some(party) = parties.get_mut(&party) {
+                    party.set_clock(error);
+                }
+            }
         }
     }
 
@@ -324,7 +364,7 @@ impl World {
     }
 
     /// Nothing passes one way for a time. Nobody is told, until the silence is noticed.
-    pub fn cut(&mut self, party: PartyId, way: Way, millis: u64) {
+    fn cut(&mut self, party: PartyId, way: Way, millis: u64) {
         let around = &mut self.around;
         let until = around.now.after(millis);
         around.network.cut(party, way, until);
@@ -400,7 +440,7 @@ impl World {
             let dice = &mut self.around.dice;
             let (wait, millis) = (dice.within(wait), dice.within(span));
             let way = if dice.chance(500) { Way::Up } else { Way::Down };
-            self.foresee(wait, Happening::Cut(party, way, millis));
+            self.foresee(wait, Happening::Obstruct(party, way, millis));
         }
     }
 
