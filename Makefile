@@ -1,6 +1,6 @@
 # The few verbs that people use. `make test` is what the README and the CI call.
 
-.PHONY: test fmt lint unit tpm tools build
+.PHONY: test fmt lint unit tpm tools build sim
 
 test: fmt lint unit tpm
 
@@ -19,6 +19,17 @@ unit: tools
 # Master keys in a TPM, against an emulator; the script says what it needs.
 tpm:
 	tests/tpm.sh
+
+# Coordinator and parties in simulated worlds, with everything going wrong that can: SEEDS worlds of
+# SESSIONS sessions each, then the faults of the list. Not part of `test`, which has its fast form.
+# With SEED it is one world, that of PROFILE or of the fault ROW: what a breach prints.
+SEEDS = 1000
+SESSIONS = 200
+sim:
+	cargo run --profile sim --locked --package mpc-simulation --bin sim -- \
+		--seeds $(SEEDS) --sessions $(SESSIONS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PROFILE),--profile $(PROFILE)) $(if $(ROW),--row $(ROW)) \
+		$(if $(THREADS),--threads $(THREADS))
 
 # Other people's commands that tests compare with.
 tools:

@@ -5,14 +5,19 @@
 //! and a start takes up whatever had not ended.
 
 use crate::around::Around;
-use crate::cast::{OrderNo, name};
+use crate::cast::{AUX, OrderNo, name, parties};
+use crate::dice::Span;
 use crate::engine::verified;
-use crate::happening::{AtCoordinator, Happening, Life, Who, session_said};
+use crate::happening::{AtCoordinator, Happening, Life, Who, session_said, session_told};
 use crate::invariant::Invariant;
+use crate::ledger::PUNCTUALITY;
 use crate::time::{Clock, Moment};
 use mpc_session::{CheckedOutcome, Effect, Event, Millis, Order, Record, Session};
 use mpc_wire::{Attempt, Intent, PartyId, SessionId, SessionRefusal, ToCoordinator, ToParty};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How long a coordinator is gone that dies in the midst of something.
+const DOWN: Span = Span(50, 3_000);
 
 /// The coordinator.
 #[derive(Debug, Default)]
@@ -86,11 +91,6 @@ impl Coordinator {
         self.process.as_ref().map_or(0, |process| process.sessions.len())
     }
 
-    /// Whether a session is known, over or not.
-    pub fn knows(&self, session: SessionId) -> bool {
-        self.disk.contains_key(&session)
-    }
-
     fn now(&self, around: &Around) -> Millis {
         Millis(self.clock.monotonic(around.now))
     }
@@ -131,7 +131,7 @@ impl Coordinator {
                 self.write(*storing.record, around);
             }
         }
-        for party in crate::cast::parties() {
+        for party in parties() {
             around.later(0, Happening::Break(party));
         }
     }
@@ -170,7 +170,7 @@ impl Coordinator {
         online.rotate_left(shift);
         let deadline = self.deadline(&intent, around);
         let id = intent.session;
-        let order = Order { intent, aux_id: Some(crate::cast::AUX), deadline, online };
+        let order = Order { intent, aux_id: Some(AUX), deadline, online };
         let (machine, effects) = Session::open(order, self.now(around));
         self.bear(id, machine, asker);
         self.perform(id, effects.into(), around);
@@ -215,7 +215,7 @@ impl Coordinator {
             if let Some(left) = &mut process.dies_behind {
                 let Some(fewer) = left.checked_sub(1) else {
                     self.die(around);
-                    let down = around.dice.within(crate::dice::Span(50, 3_000));
+                    let down = around.dice.within(DOWN);
                     around.ledger.disturb(around.now.after(down));
                     around.later(down, Happening::Start(Who::Coordinator));
                     return;
@@ -290,14 +290,14 @@ impl Coordinator {
             let left = record.intent.expires_at.0.saturating_sub(self.clock.wall(around.now).0);
             let deadline = around.now.after(left);
             around.ledger.opened(&record.intent, around.now, deadline);
-            around.queue.add(deadline.after(crate::ledger::PUNCTUALITY + 1), Happening::Due(id));
+            around.queue.add(deadline.after(PUNCTUALITY + 1), Happening::Due(id));
         }
         around.ledger.stored(self.disk.get(&id), &record, around.now);
         self.disk.insert(id, record);
     }
 
     fn tell(&mut self, to: PartyId, message: Box<ToParty>, around: &mut Around) {
-        let session = crate::happening::session_told(&message);
+        let session = session_told(&message);
         let stored = session.and_then(|session| self.disk.get(&session));
         around.ledger.told(to, &message, stored, around.now);
         around.send_down(to, message);

@@ -35,7 +35,7 @@ pub enum Step {
     /// It has a job to be done.
     Work,
     /// It is done.
-    End(AttemptOutcome),
+    End(Box<AttemptOutcome>),
 }
 
 /// A round message that no engine may get.
@@ -80,7 +80,7 @@ impl StubRun {
     pub fn worked(&mut self) -> Vec<Step> {
         self.is_at_work = false;
         if self.at.0 >= self.rounds {
-            return vec![Step::End(self.outcome())];
+            return vec![Step::End(Box::new(self.outcome()))];
         }
         self.at = Round(self.at.0 + 1);
         let mut steps = vec![self.says(), self.waits()];

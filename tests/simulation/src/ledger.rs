@@ -18,7 +18,7 @@ pub const RECOVERY: u64 = 60_000;
 
 /// How long, in milliseconds, a session may take behind the last fault: members have ten seconds to
 /// join, and what was lost is said again every few seconds.
-pub const PROMPTNESS: u64 = 20_000;
+pub const PROMPTNESS: u64 = 15_000;
 
 /// How much later than its deadline, in milliseconds, a session may end.
 pub const PUNCTUALITY: u64 = 1_000;

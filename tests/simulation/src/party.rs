@@ -3,17 +3,20 @@
 //! This models `party-runtime`'s pending actor, runner and link, as far as sessions are concerned:
 //! what is stored before what, what is said again when, what a restart finds.
 
+mod reminding;
+mod running;
+
 use crate::around::Around;
 use crate::cast::{StubJoiner, name};
-use crate::engine::{Misdelivered, Step, StubRun};
+use crate::dice::Span;
+use crate::engine::StubRun;
 use crate::happening::{AtParty, Happening, Life, Who};
-use crate::invariant::Invariant;
 use crate::time::{Clock, Moment};
 use mpc_pending::record::StoredProgress;
-use mpc_pending::{Batch, Delivery, Dispatch, Effect, Event, Launch, Now, Pending, Record};
+use mpc_pending::{Batch, Delivery, Effect, Event, Now, Pending, Record};
 use mpc_wire::{
-    Attempt, AttemptOutcome, DeclineReason, Identity, Intent, PartyId, RoundEnvelope, SessionId,
-    ToCoordinator, ToParty, VerifiedJoin,
+    Attempt, DeclineReason, Identity, Intent, Objection, PartyId, SessionId, ToCoordinator,
+    ToParty, UnixMillis,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,11 +26,11 @@ const TICK: u64 = 1_000;
 /// How often what was not answered is said again.
 const REMINDER: u64 = 2_000;
 
-/// How finely it is looked for what is due.
-const PULSE: u64 = 50;
-
 /// How long policy needs for a decision, at most.
 const DECISION: u64 = 4;
+
+/// How long a party is gone that dies in the midst of something.
+const DOWN: Span = Span(50, 4_000);
 
 /// One party.
 #[derive(Debug)]
@@ -243,7 +246,7 @@ impl Party {
         let (Some(process), Some(effect)) = (&mut self.process, effect) else { return false };
         if !process.survives() {
             self.die(around);
-            let down = around.dice.within(crate::dice::Span(50, 4_000));
+            let down = around.dice.within(DOWN);
             around.ledger.disturb(around.now.after(down));
             around.later(down, Happening::Start(Who::Party(self.id)));
             return false;
@@ -342,148 +345,6 @@ impl Party {
         }
     }
 
-    fn launch(&mut self, launch: Launch, around: &mut Around) {
-        let key @ (session, attempt) = (launch.plan.session, launch.plan.attempt);
-        let says_so = |progress: &StoredProgress| match progress {
-            StoredProgress::Launched { plan, .. } => plan.attempt == attempt,
-            StoredProgress::Ended { .. } | StoredProgress::Idle | StoredProgress::Over => true,
-            StoredProgress::Joined { .. } => false,
-        };
-        around.ledger.party_told(self.id, key, self.disk.get(&session), says_so, around.now);
-        let joins = launch.joins.values().map(VerifiedJoin::as_join);
-        around.ledger.launched(self.id, &launch.plan, joins, around.now);
-        let (run, steps) = StubRun::start(launch, self.id, around.rounds(session));
-        if let Some(process) = &mut self.process {
-            process.delivery.launched(session, attempt);
-            process.runs.insert(key, run);
-        }
-        self.take_steps(key, steps, around);
-    }
-
-    fn deliver(
-        &mut self,
-        key: (SessionId, Attempt),
-        messages: &[RoundEnvelope],
-        around: &mut Around,
-    ) {
-        let now = self.now(around);
-        let Some(process) = &mut self.process else { return };
-        process.delivery.delivered(messages, now);
-        let mut steps = Vec::new();
-        if let Some(run) = process.runs.get_mut(&key) {
-            for message in messages {
-                match run.receive(message) {
-                    Ok(step) => steps.extend(step),
-                    Err(wrong @ (Misdelivered::OutOfOrder | Misdelivered::Strange)) => {
-                        let me = name(self.id);
-                        around.ledger.must(
-                            false,
-                            Invariant::OnceAndInOrder,
-                            key.0,
-                            around.now,
-                            || format!("{wrong:?}: {:?} at {me}", message.header),
-                        );
-                    }
-                }
-            }
-        }
-        self.pulse_by(self.clock.moment(now.monotonic + mpc_pending::limits::ACK_DELAY), around);
-        self.take_steps(key, steps, around);
-    }
-
-    fn take_steps(&mut self, key: (SessionId, Attempt), steps: Vec<Step>, around: &mut Around) {
-        let (session, attempt) = key;
-        for step in steps {
-            match step {
-                Step::Say(messages) => {
-                    messages.into_iter().for_each(|message| self.say_round(message, around));
-                }
-                Step::Wait(stage, round, waiting_for) => {
-                    let standing =
-                        ToCoordinator::Progress { session, attempt, stage, round, waiting_for };
-                    if let Some(process) = &mut self.process {
-                        process.standings.insert(session, standing.clone());
-                    }
-                    around.send_up(self.id, standing);
-                }
-                Step::Work => {
-                    let wait = around.dice.within(around.weather.habits.work);
-                    around.later_at_party(
-                        wait,
-                        self.id,
-                        self.life,
-                        AtParty::Worked(session, attempt),
-                    );
-                }
-                Step::End(outcome) => self.ended(key, outcome, around),
-            }
-        }
-    }
-
-    fn say_round(&mut self, envelope: RoundEnvelope, around: &mut Around) {
-        let now = self.now(around);
-        let Some(process) = &mut self.process else { return };
-        if process.delivery.send(envelope.clone(), now).is_ok() {
-            around.send_up(self.id, ToCoordinator::Round(envelope));
-            let at = self.clock.moment(now.monotonic + mpc_pending::limits::FIRST_RESEND);
-            self.pulse_by(at, around);
-        }
-    }
-
-    fn ended(&mut self, key: (SessionId, Attempt), outcome: AttemptOutcome, around: &mut Around) {
-        let (session, attempt) = key;
-        let Some(process) = &mut self.process else { return };
-        process.runs.remove(&key);
-        process.standings.remove(&session);
-        self.apply(Event::RunnerEnded { session, attempt, outcome }, around);
-    }
-
-    /// Sees to it that it is looked for what is due at that time.
-    fn pulse_by(&mut self, at: Moment, around: &mut Around) {
-        let Some(process) = &mut self.process else { return };
-        // The shell looks at fixed times.
-        let at = Moment(at.0.next_multiple_of(PULSE));
-        if process.pulse.is_none_or(|pulse| at < pulse) {
-            process.pulse = Some(at);
-            let wait = at.since(around.now);
-            around.later_at_party(wait, self.id, self.life, AtParty::Pulse);
-        }
-    }
-
-    fn dispatch(&mut self, due: Vec<Dispatch>, around: &mut Around) {
-        for dispatch in due {
-            let message = match dispatch {
-                Dispatch::Round(envelope) => ToCoordinator::Round(envelope),
-                Dispatch::Ack(ack) => ToCoordinator::Ack(ack),
-            };
-            around.send_up(self.id, message);
-        }
-        let next = self.process.as_ref().and_then(|process| process.delivery.wake_at());
-        if let Some(next) = next {
-            self.pulse_by(self.clock.moment(next), around);
-        }
-    }
-
-    /// Says again whatever the coordinator may not have heard, and where the runners stand.
-    fn say_again(&mut self, around: &mut Around) {
-        if around.network.connection(self.id).is_none() {
-            return;
-        }
-        self.apply(Event::Connected, around);
-        let standings = self.process.as_ref().map(|process| process.standings.clone());
-        for standing in standings.unwrap_or_default().into_values() {
-            around.send_up(self.id, standing);
-        }
-    }
-
-    /// The way to the coordinator is open (again).
-    pub fn connected(&mut self, around: &mut Around) {
-        self.say_again(around);
-        let now = self.now(around);
-        let due = self.process.as_mut().map(|process| process.delivery.connected(now));
-        self.dispatch(due.unwrap_or_default(), around);
-    }
-
     /// A local caller wants a session.
     pub fn intend(&mut self, intent: Intent, around: &mut Around) {
         around.ledger.consented(self.id, intent.session);
@@ -491,7 +352,7 @@ impl Party {
     }
 
     /// The time of day, by this party's clock.
-    pub fn wall(&self, around: &Around) -> mpc_wire::UnixMillis {
+    pub fn wall(&self, around: &Around) -> UnixMillis {
         self.clock.wall(around.now)
     }
 
@@ -505,11 +366,9 @@ impl Party {
                 let joins = joins.iter().map(|join| around.verify(session, join)).collect();
                 let event = match joins {
                     Some(joins) => Event::Started { session, attempt, joins },
-                    None => Event::Unverified {
-                        session,
-                        attempt,
-                        objection: mpc_wire::Objection::ForgedJoin,
-                    },
+                    None => {
+                        Event::Unverified { session, attempt, objection: Objection::ForgedJoin }
+                    }
                 };
                 self.apply(event, around);
             }

@@ -6,6 +6,7 @@ use crate::coordinator::{Coordinator, NotOpened};
 use crate::dice::{Dice, Span};
 use crate::happening::{Death, Happening, Life, Way, Who};
 use crate::invariant::{Breach, Invariant};
+use crate::ledger::PUNCTUALITY;
 use crate::network::Network;
 use crate::party::Party;
 use crate::profile::{Profile, Weather};
@@ -321,7 +322,7 @@ impl World {
             return;
         };
         // A coordinator that was down has a second to notice.
-        let since = coordinator.up_since().after(crate::ledger::PUNCTUALITY).max(deadline);
+        let since = coordinator.up_since().after(PUNCTUALITY).max(deadline);
         if !coordinator.is_up() || around.now <= since {
             around.later(RETRY, Happening::Due(session));
             return;
