@@ -2,6 +2,7 @@
 
 use mpc_wire::ErrorCode;
 use mpc_wire::codec::CodecError;
+use mpc_wire::frame::FrameFault;
 
 // Close codes of RFC 6455, 7.4.1, and of the IANA registry that it opened.
 
@@ -15,7 +16,7 @@ const UNSUPPORTED: u16 = 1003;
 const INVALID: u16 = 1007;
 /// The party broke a rule of this subprotocol; coming back at once will not help.
 const POLICY: u16 = 1008;
-/// The frame is too large.
+/// The frame is too large, or a piece of what may become so.
 const SIZE: u16 = 1009;
 /// The server cannot answer now; the party should come back.
 const AGAIN: u16 = 1013;
@@ -43,10 +44,8 @@ pub(crate) enum Farewell {
     Malformed(CodecError),
     #[error("text frames are not used here: send binary ones")]
     Text,
-    #[error("a message must be one frame: do not fragment")]
-    Fragmented,
-    #[error("the frame is too large")]
-    TooLarge,
+    #[error(transparent)]
+    Frame(FrameFault),
     #[error("what came is not a WebSocket frame")]
     NotWebSocket,
     #[error("this identity connected again; this connection is the older one")]
@@ -76,9 +75,9 @@ impl Farewell {
             | Self::ProvenTwice
             | Self::Malformed(_)
             | Self::Text
-            | Self::Fragmented
+            | Self::Frame(FrameFault::Fragmented)
             | Self::NotWebSocket => ErrorCode::Malformed,
-            Self::TooLarge => ErrorCode::TooLarge,
+            Self::Frame(FrameFault::TooLarge) => ErrorCode::TooLarge,
             Self::Replaced => ErrorCode::Replaced,
             Self::GoingAway => ErrorCode::GoingAway,
         }
@@ -100,8 +99,8 @@ impl Farewell {
             | Self::Revoked => POLICY,
             Self::RosterUnavailable => AGAIN,
             Self::Malformed(_) => INVALID,
-            Self::Text | Self::Fragmented => UNSUPPORTED,
-            Self::TooLarge => SIZE,
+            Self::Text => UNSUPPORTED,
+            Self::Frame(FrameFault::TooLarge | FrameFault::Fragmented) => SIZE,
             Self::NotWebSocket => PROTOCOL,
             Self::GoingAway => AWAY,
         }

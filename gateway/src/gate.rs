@@ -10,6 +10,7 @@
 use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use mpc_wire::frame::{FrameFault, FrameHead};
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,10 +19,8 @@ use std::task::{Context, Poll, Waker};
 /// Why the gate lets nothing through any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A frame is larger than allowed.
-    TooLarge,
-    /// A message is spread over several frames.
-    Fragmented,
+    /// A frame is none that may come.
+    Frame(FrameFault),
     /// The socket failed or was closed.
     Lost,
 }
@@ -98,17 +97,10 @@ impl<S> Gate<S> {
     /// Lets through what is there of the current frame, or looks at the header of the next.
     fn advance(&mut self) -> Result<Option<Bytes>, Fault> {
         if self.due == 0 {
-            let Some(header) = Header::read(&self.ahead) else {
+            let Some(head) = FrameHead::read(&self.ahead) else {
                 return Ok(None);
             };
-            if header.is_fragment() {
-                return Err(Fault::Fragmented);
-            }
-            let payload = usize::try_from(header.payload)
-                .ok()
-                .filter(|payload| *payload <= self.shared.limit.get())
-                .ok_or(Fault::TooLarge)?;
-            self.due = header.len + payload;
+            self.due = head.judge(self.shared.limit.get()).map_err(Fault::Frame)?;
         }
         if self.ahead.is_empty() {
             return Ok(None);
@@ -170,32 +162,6 @@ where
                 Poll::Pending => return Poll::Pending,
             }
         }
-    }
-}
-
-/// The start of a frame (RFC 6455, 5.2). What else is wrong with it, the codec behind will say.
-struct Header {
-    first: u8,
-    len: usize,
-    payload: u64,
-}
-
-impl Header {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
-        let (extended, payload) = match second & 0x7f {
-            126 => (2, u64::from(u16::from_be_bytes(*rest.first_chunk()?))),
-            127 => (8, u64::from_be_bytes(*rest.first_chunk()?)),
-            short => (0, u64::from(short)),
-        };
-        let mask = if second & 0x80 == 0 { 0 } else { 4 };
-        Some(Self { first, len: 2 + extended + mask, payload })
-    }
-
-    fn is_fragment(&self) -> bool {
-        let is_final = self.first & 0x80 != 0;
-        let is_continuation = self.first & 0x0f == 0;
-        !is_final || is_continuation
     }
 }
 
@@ -271,7 +237,7 @@ mod tests {
             let header = [&[0x82, 0xff][..], &len.to_be_bytes(), &[0; 4]].concat();
             let (mut gate, control) = gate([header]);
             assert!(pass(&mut gate).is_err());
-            assert_eq!(control.fault(), Some(Fault::TooLarge));
+            assert_eq!(control.fault(), Some(Fault::Frame(FrameFault::TooLarge)));
             assert_eq!(pass(&mut gate).unwrap(), b"", "and nothing follows");
         }
     }
@@ -284,7 +250,7 @@ mod tests {
         control.set_limit(199);
         control.release();
         assert!(pass(&mut gate).is_err());
-        assert_eq!(control.fault(), Some(Fault::TooLarge));
+        assert_eq!(control.fault(), Some(Fault::Frame(FrameFault::TooLarge)));
     }
 
     #[test]
@@ -292,7 +258,7 @@ mod tests {
         for first in [0x02, 0x00, 0x80, 0x01] {
             let (mut gate, control) = gate([vec![first, 0x81, 0, 0, 0, 0, 1]]);
             assert!(pass(&mut gate).is_err(), "first byte {first:#x}");
-            assert_eq!(control.fault(), Some(Fault::Fragmented));
+            assert_eq!(control.fault(), Some(Fault::Frame(FrameFault::Fragmented)));
         }
     }
 }

@@ -21,6 +21,7 @@ use actix::{
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use bytes::Bytes;
+use mpc_wire::frame::FrameFault;
 use mpc_wire::limits::{MAX_FRAME, SUBPROTOCOL};
 use mpc_wire::{PartyId, ProvenKey, ToCoordinator, ToParty, Uplink, codec};
 use std::sync::Arc;
@@ -163,14 +164,16 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Connection {
             }
             Ok(ws::Message::Nop) => {}
             Ok(ws::Message::Text(_)) => self.dismiss(&Farewell::Text, ctx),
-            Ok(ws::Message::Continuation(_)) => self.dismiss(&Farewell::Fragmented, ctx),
+            // The gate lets none through.
+            Ok(ws::Message::Continuation(_)) => {
+                self.dismiss(&Farewell::Frame(FrameFault::Fragmented), ctx);
+            }
             Ok(ws::Message::Close(reason)) => {
                 ctx.close(reason.map(|reason| reason.code.into()));
                 self.end("closed by the party", ctx);
             }
             Err(error) => match self.gate.fault() {
-                Some(Fault::TooLarge) => self.dismiss(&Farewell::TooLarge, ctx),
-                Some(Fault::Fragmented) => self.dismiss(&Farewell::Fragmented, ctx),
+                Some(Fault::Frame(fault)) => self.dismiss(&Farewell::Frame(fault), ctx),
                 Some(Fault::Lost) => self.end("lost", ctx),
                 None => {
                     tracing::debug!(connection = self.link.id.0, %error, "no websocket frame");

@@ -1,11 +1,11 @@
 //! The way to the gateway: its address, TCP, TLS if the address says so, and the WebSocket upgrade.
 
+use crate::frames::Frames;
 use actix_codec::Framed;
 use actix_service::{Service, ServiceExt as _};
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Connector as TcpConnector};
 use awc::error::WsClientError;
 use awc::http::Uri;
-use awc::ws::Codec;
 use awc::{BoxedSocket, Client, ClientResponse, Connector};
 use mpc_wire::limits::{HANDSHAKE, MAX_FRAME, SUBPROTOCOL};
 use mpc_wire::{PublicPlaintext, Transport};
@@ -14,6 +14,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
+
+/// A WebSocket to whoever has answered.
+pub(crate) type Socket = Framed<BoxedSocket, Frames>;
 
 /// What a link over TLS needs.
 #[derive(Clone)]
@@ -77,9 +80,7 @@ impl GatewayAddress {
 
     /// Connects as far as to the first frame. Whoever answers need not be the gateway yet: that is
     /// proven by the handshake that follows.
-    pub(crate) async fn dial(
-        &self,
-    ) -> Result<(ClientResponse, Framed<BoxedSocket, Codec>), WsClientError> {
+    pub(crate) async fn dial(&self) -> Result<(ClientResponse, Socket), WsClientError> {
         let connector = Connector::new().connector(undelayed());
         let connector = connector.timeout(HANDSHAKE).handshake_timeout(HANDSHAKE);
         let (connector, at) = match self.transport.tls() {
@@ -90,12 +91,13 @@ impl GatewayAddress {
             Client::builder().timeout(HANDSHAKE).disable_redirects().connector(connector).finish();
         let request =
             client.ws(self.url.clone()).protocols([SUBPROTOCOL]).max_frame_size(MAX_FRAME);
-        match at {
+        let (response, socket) = match at {
             Some(at) => request.address(at),
             None => request,
         }
         .connect()
-        .await
+        .await?;
+        Ok((response, socket.into_map_codec(Frames::new)))
     }
 }
 

@@ -6,7 +6,7 @@
 //! vault and back out the same road.
 //!
 //! Reading order: [`party`] (the whole, started and stopped), `supervisor`, `link` with
-//! `dial` and `standing`, `pending_actor` with `peer_keys`, `runner`, [`seal`], [`vault`], [`epochs`]
+//! `dial`, `frames` and `standing`, `pending_actor` with `peer_keys`, `runner`, [`seal`], [`vault`], [`epochs`]
 //! (which share is an account's), `audit`, [`policy`],
 //! [`control`] (how the party's own people speak to it), [`cpu`].
 
@@ -17,6 +17,7 @@ pub mod control;
 pub mod cpu;
 mod dial;
 pub mod epochs;
+mod frames;
 mod link;
 pub mod party;
 mod peer_keys;

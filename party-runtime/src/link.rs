@@ -1,16 +1,16 @@
 //! The link actor: the party's one connection to its gateway, made again whenever it is lost.
 
-use crate::dial::GatewayAddress;
+use crate::dial::{GatewayAddress, Socket};
+use crate::frames::FrameError;
 use crate::pending_actor::{FromCoordinator, LinkHandle, LinkUp, PendingActor};
 use crate::standing::{LinkStatus, Pass, Refusal, RefusalReason};
 use crate::supervisor::DeathNotice;
 use crate::vault::Vault;
 use actix::prelude::*;
-use actix_codec::Framed;
-use awc::BoxedSocket;
-use awc::ws::{Codec, Frame, Message as WsMessage};
+use awc::ws::{CloseCode, Frame, Message as WsMessage};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use mpc_wire::frame::FrameFault;
 use mpc_wire::handshake::{Challenge, Hello};
 use mpc_wire::limits::{HANDSHAKE, SILENCE, SUBPROTOCOL, VERSION};
 use mpc_wire::{Canonical, ErrorCode, Identity, PartyId, ProvenKey, ToCoordinator, ToParty, codec};
@@ -64,6 +64,8 @@ enum LinkError {
     Refused { code: ErrorCode, detail: String },
     #[error("the gateway sent something that is not of this protocol: {0}")]
     Codec(#[from] codec::CodecError),
+    #[error("the gateway sent what is not read: {0}")]
+    Frame(FrameFault),
     #[error("the connection failed: {0}")]
     Socket(String),
     #[error("nothing was heard from the gateway for {SILENCE:?}")]
@@ -164,6 +166,15 @@ impl Link {
             None => tracing::info!(%party, %error, ?pause, "link down"),
         }
         self.standing.status.send_replace(status);
+    }
+}
+
+impl From<FrameError> for LinkError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Fault(fault) => Self::Frame(fault),
+            FrameError::Protocol(error) => Self::Socket(error.to_string()),
+        }
     }
 }
 
@@ -271,8 +282,6 @@ struct Carrier {
     link: Addr<Link>,
 }
 
-type Socket = Framed<BoxedSocket, Codec>;
-
 impl Carrier {
     async fn run(
         self,
@@ -370,7 +379,7 @@ impl Carrier {
                 frame = timeout(SILENCE, socket.next()) => {
                     match frame.map_err(|_| LinkError::Silent)? {
                         None => return Ok(()),
-                        Some(Err(error)) => return Err(LinkError::Socket(error.to_string())),
+                        Some(Err(error)) => return Err(refused(error, &mut socket).await),
                         Some(Ok(frame)) => self.take(frame, &mut socket).await?,
                     }
                 }
@@ -410,7 +419,7 @@ async fn send(socket: &mut Socket, message: &ToCoordinator) -> Result<(), LinkEr
 async fn write(socket: &mut Socket, message: WsMessage) -> Result<(), LinkError> {
     match timeout(SILENCE, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(LinkError::Socket(error.to_string())),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(LinkError::Silent),
     }
 }
@@ -424,9 +433,20 @@ async fn expect_message(socket: &mut Socket) -> Result<ToParty, LinkError> {
             Some(Ok(Frame::Pong(_))) => {}
             Some(Ok(Frame::Close(_))) | None => return Err(LinkError::Closed),
             Some(Ok(Frame::Text(_) | Frame::Continuation(_))) => return Err(LinkError::Handshake),
-            Some(Err(error)) => return Err(LinkError::Socket(error.to_string())),
+            Some(Err(error)) => return Err(refused(error, socket).await),
         }
     }
+}
+
+/// Says in the close frame that a frame was not read, if that is why the connection ends.
+async fn refused(error: FrameError, socket: &mut Socket) -> LinkError {
+    let error = LinkError::from(error);
+    if let LinkError::Frame(_) = error
+        && let Err(unsaid) = write(socket, WsMessage::Close(Some(CloseCode::Size.into()))).await
+    {
+        tracing::debug!(error = %unsaid, "the gateway could not be told why");
+    }
+    error
 }
 
 /// Between half of `pause` and all of it, so that parties which lost one gateway together do not

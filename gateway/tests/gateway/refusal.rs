@@ -38,7 +38,7 @@ async fn a_text_frame() {
 async fn a_fragment_is_refused_by_its_header() {
     for first in [BINARY & 0x7f, TEXT & 0x7f, 0x80, 0x00] {
         let codes = dismissal(header(first, 1000)).await;
-        assert_eq!(codes, (ErrorCode::Malformed, 1003), "{first:#x}");
+        assert_eq!(codes, (ErrorCode::Malformed, 1009), "{first:#x}");
     }
 }
 

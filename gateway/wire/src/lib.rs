@@ -12,6 +12,7 @@ pub mod bus;
 pub mod canonical;
 pub mod codec;
 pub mod epoch;
+pub mod frame;
 pub mod handshake;
 pub mod identity;
 pub mod ids;
