@@ -3,11 +3,13 @@
 //! A seat lasts as long as its socket, longer than the connection's actor: a socket that lingers
 //! still costs descriptors and memory, and is still under the watchdog's eye. Until a socket has a
 //! seat it has a place, from the moment in which it is accepted: slow handshakes and idle sockets
-//! count against their address too.
+//! count against their address too. Those that have not proven whose they are, with a place or a
+//! seat, are bounded all together (see [`crate::unproven`]) and make room for whoever comes next.
 
 use crate::config::GatewayConfig;
 use crate::link::{ConnectionId, Link, Overdue};
 use crate::stats::Stats;
+use crate::unproven::{Evicted, Unproven};
 use socket2::Socket;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,6 +38,7 @@ pub(crate) struct Admission {
     max_per_ip: usize,
     room: Mutex<Room>,
     freed: Notify,
+    stats: Arc<Stats>,
 }
 
 #[derive(Debug)]
@@ -44,10 +47,11 @@ struct Room {
     last_id: u64,
     links: BTreeMap<ConnectionId, Arc<Link>>,
     per_ip: BTreeMap<IpAddr, Taken>,
+    unproven: Unproven,
 }
 
 /// What the sockets of one address have.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Taken {
     seats: usize,
     places: usize,
@@ -60,7 +64,7 @@ enum Door {
 }
 
 impl Admission {
-    pub(crate) fn new(config: &GatewayConfig) -> Self {
+    pub(crate) fn new(config: &GatewayConfig, stats: Arc<Stats>) -> Self {
         Self {
             max: config.max_connections,
             max_per_ip: config.max_connections_per_ip,
@@ -69,48 +73,92 @@ impl Admission {
                 last_id: 0,
                 links: BTreeMap::new(),
                 per_ip: BTreeMap::new(),
+                unproven: Unproven::new(config.max_unproven),
             }),
             freed: Notify::new(),
+            stats,
         }
     }
 
     /// Gives a place to a socket that was just accepted, until the place is dropped.
-    pub(crate) fn let_in(self: &Arc<Self>, ip: IpAddr) -> Result<Place, NoSeat> {
-        let mut room = self.room();
-        if room.door == Door::Closed {
-            return Err(NoSeat::GoingAway);
-        }
-        let taken = room.per_ip.entry(ip).or_default();
-        if taken.places >= self.max_per_ip.saturating_sub(taken.seats).max(PLACES) {
-            return Err(NoSeat::AddressFull);
-        }
-        taken.places += 1;
-        Ok(Place { admission: Arc::clone(self), ip })
-    }
-
-    /// Gives a seat to a socket, until the seat is dropped.
-    pub(crate) fn admit(
+    pub(crate) fn let_in(
         self: &Arc<Self>,
         ip: IpAddr,
         socket: Weak<Socket>,
-        now: Instant,
-    ) -> Result<Seat, NoSeat> {
+    ) -> Result<Place, NoSeat> {
         let mut room = self.room();
         if room.door == Door::Closed {
             return Err(NoSeat::GoingAway);
         }
-        if room.links.len() >= self.max {
-            return Err(NoSeat::Full);
-        }
-        let taken = room.per_ip.entry(ip).or_default();
-        if taken.seats >= self.max_per_ip {
+        let taken = room.per_ip.get(&ip).copied().unwrap_or_default();
+        if taken.places >= self.max_per_ip.saturating_sub(taken.seats).max(PLACES) {
             return Err(NoSeat::AddressFull);
         }
-        taken.seats += 1;
         room.last_id += 1;
-        let link = Arc::new(Link::new(ConnectionId(room.last_id), ip, socket, now));
-        room.links.insert(link.id, Arc::clone(&link));
+        let id = ConnectionId(room.last_id);
+        let evicted = room.unproven.enter(id, ip, socket).map_err(|_| NoSeat::Full)?;
+        room.per_ip.entry(ip).or_default().places += 1;
+        drop(room);
+        self.cut(evicted);
+        Ok(Place { admission: Arc::clone(self), id, ip, is_left: false })
+    }
+
+    /// Gives a seat to a socket in exchange for its place, until the seat is dropped.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        mut place: Place,
+        socket: Weak<Socket>,
+        now: Instant,
+    ) -> Result<Seat, (NoSeat, Place)> {
+        let mut room = self.room();
+        let evicted = match self.find_seat(&mut room, &place) {
+            Ok(evicted) => evicted,
+            Err(no_seat) => {
+                drop(room);
+                return Err((no_seat, place));
+            }
+        };
+        let Place { id, ip, .. } = place;
+        let taken = room.per_ip.entry(ip).or_default();
+        taken.seats += 1;
+        taken.places -= 1;
+        room.unproven.seated(id);
+        let link = Arc::new(Link::new(id, ip, socket, now));
+        room.links.insert(id, Arc::clone(&link));
+        drop(room);
+        place.is_left = true;
+        self.cut(evicted);
         Ok(Seat { admission: Arc::clone(self), link })
+    }
+
+    /// Whether there is a seat for the socket at this place, and whom to cut for it.
+    fn find_seat(&self, room: &mut Room, place: &Place) -> Result<Option<Evicted>, NoSeat> {
+        if room.door == Door::Closed {
+            return Err(NoSeat::GoingAway);
+        }
+        if room.per_ip.get(&place.ip).is_some_and(|taken| taken.seats >= self.max_per_ip) {
+            return Err(NoSeat::AddressFull);
+        }
+        if room.unproven.was_cut(place.id) {
+            return Err(NoSeat::Full);
+        }
+        if room.links.len().saturating_sub(room.unproven.cut_seats()) < self.max {
+            return Ok(None);
+        }
+        room.unproven.free_seat().map(Some).map_err(|_| NoSeat::Full)
+    }
+
+    /// A connection has proven whose it is: nobody takes its seat any more.
+    pub(crate) fn proven(&self, link: &Link) {
+        self.room().unproven.leave(link.id);
+    }
+
+    /// Outside the lock, since it is a system call.
+    fn cut(&self, evicted: Option<Evicted>) {
+        if let Some(evicted) = evicted {
+            self.stats.evicted.increment();
+            evicted.cut();
+        }
     }
 
     /// Gives no more seats.
@@ -119,15 +167,15 @@ impl Admission {
     }
 
     /// Cuts every connection that has missed a deadline.
-    pub(crate) fn cut_overdue(&self, now: Instant, config: &GatewayConfig, stats: &Stats) {
+    pub(crate) fn cut_overdue(&self, now: Instant, config: &GatewayConfig) {
         for link in self.links() {
             let Some(overdue) = link.overdue(now, &config.timings) else {
                 continue;
             };
             tracing::info!(connection = link.id.0, reason = %overdue, "connection cut");
-            stats.cut.increment();
+            self.stats.cut.increment();
             if overdue == Overdue::Slow {
-                stats.slow_consumers.increment();
+                self.stats.slow_consumers.increment();
             }
             link.close(now);
             link.cut();
@@ -162,6 +210,7 @@ impl Admission {
     fn leave(&self, link: &Link) {
         let mut room = self.room();
         room.links.remove(&link.id);
+        room.unproven.leave(link.id);
         room.give_back(link.ip, |taken| taken.seats -= 1);
         drop(room);
         self.freed.notify_one();
@@ -188,12 +237,19 @@ impl Room {
 #[derive(Debug)]
 pub(crate) struct Place {
     admission: Arc<Admission>,
+    id: ConnectionId,
     ip: IpAddr,
+    /// Whether it was exchanged for a seat.
+    is_left: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.admission.room().give_back(self.ip, |taken| taken.places -= 1);
+        if !self.is_left {
+            let mut room = self.admission.room();
+            room.unproven.leave(self.id);
+            room.give_back(self.ip, |taken| taken.places -= 1);
+        }
     }
 }
 
@@ -221,23 +277,48 @@ mod tests {
         let mut config = GatewayConfig::new(([127, 0, 0, 1], 0).into(), "test");
         config.max_connections = max;
         config.max_connections_per_ip = max_per_ip;
-        Arc::new(Admission::new(&config))
+        Arc::new(Admission::new(&config, Arc::default()))
+    }
+
+    fn let_in(admission: &Arc<Admission>, ip: IpAddr) -> Result<Place, NoSeat> {
+        admission.let_in(ip, Weak::new())
     }
 
     fn admit(admission: &Arc<Admission>, ip: IpAddr) -> Result<Seat, NoSeat> {
-        admission.admit(ip, Weak::new(), Instant::now())
+        let place = let_in(admission, ip)?;
+        admission.admit(place, Weak::new(), Instant::now()).map_err(|(no_seat, _)| no_seat)
+    }
+
+    fn prove(admission: &Arc<Admission>, ip: IpAddr) -> Seat {
+        let seat = admit(admission, ip).unwrap();
+        admission.proven(&seat.link);
+        seat
     }
 
     #[test]
     fn caps_hold_in_all_and_per_address_and_seats_come_back() {
         let admission = admission(3, 2);
-        let first = admit(&admission, HERE).unwrap();
-        let _second = admit(&admission, HERE).unwrap();
+        let first = prove(&admission, HERE);
+        let _second = prove(&admission, HERE);
         assert_eq!(admit(&admission, HERE).unwrap_err(), NoSeat::AddressFull);
-        let _third = admit(&admission, THERE).unwrap();
+        let _third = prove(&admission, THERE);
         assert_eq!(admit(&admission, THERE).unwrap_err(), NoSeat::Full);
         drop(first);
         admit(&admission, HERE).unwrap();
+    }
+
+    #[test]
+    fn the_last_seat_goes_to_who_comes_unless_its_holder_is_proven() {
+        let admission = admission(2, 2);
+        let _proven = prove(&admission, HERE);
+        let unproven = admit(&admission, HERE).unwrap();
+        let newer = admit(&admission, THERE).unwrap();
+        assert_eq!(admission.stats.evicted.value(), 1);
+        // Its socket ends a moment after it was cut.
+        drop(unproven);
+        assert_eq!(admission.room().links.len(), 2);
+        admission.proven(&newer.link);
+        assert_eq!(admit(&admission, HERE).unwrap_err(), NoSeat::Full);
     }
 
     #[test]
@@ -245,31 +326,31 @@ mod tests {
         let admission = admission(3, 3);
         admission.close();
         assert_eq!(admit(&admission, HERE).unwrap_err(), NoSeat::GoingAway);
-        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::GoingAway);
+        assert_eq!(let_in(&admission, HERE).unwrap_err(), NoSeat::GoingAway);
     }
 
     #[test]
     fn sockets_without_a_seat_count_against_their_address() {
         let admission = admission(100, 20);
-        let mut places: Vec<_> = (0..20).map(|_| admission.let_in(HERE).unwrap()).collect();
-        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::AddressFull);
-        admission.let_in(THERE).unwrap();
+        let mut places: Vec<_> = (0..20).map(|_| let_in(&admission, HERE).unwrap()).collect();
+        assert_eq!(let_in(&admission, HERE).unwrap_err(), NoSeat::AddressFull);
+        drop(let_in(&admission, THERE).unwrap());
         places.pop();
         let seat = admit(&admission, HERE).unwrap();
-        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::AddressFull);
+        assert_eq!(let_in(&admission, HERE).unwrap_err(), NoSeat::AddressFull);
         drop(seat);
-        places.push(admission.let_in(HERE).unwrap());
+        places.push(let_in(&admission, HERE).unwrap());
         drop(places);
 
         let _seats: Vec<_> = (0..20).map(|_| admit(&admission, HERE).unwrap()).collect();
-        let _places: Vec<_> = (0..PLACES).map(|_| admission.let_in(HERE).unwrap()).collect();
-        assert_eq!(admission.let_in(HERE).unwrap_err(), NoSeat::AddressFull);
+        let _places: Vec<_> = (0..PLACES).map(|_| let_in(&admission, HERE).unwrap()).collect();
+        assert_eq!(let_in(&admission, HERE).unwrap_err(), NoSeat::AddressFull);
     }
 
     #[test]
     fn an_address_without_seats_leaves_no_trace() {
         let admission = admission(3, 1);
-        drop(admission.let_in(HERE).unwrap());
+        drop(let_in(&admission, HERE).unwrap());
         drop(admit(&admission, HERE).unwrap());
         drop(admit(&admission, THERE).unwrap());
         assert!(admission.room().per_ip.is_empty());

@@ -1,13 +1,15 @@
 //! What the composition decides.
 
+use crate::unproven::MAX_UNPROVEN;
 use mpc_wire::{Transport, limits};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most sockets at a time. Each costs two file descriptors (see `admission`) and some 70 kB of
-/// buffers, so this stays within a container's usual limit of 16,384 descriptors.
+/// Most connections at a time. Each costs two file descriptors (see `admission`) and some 70 kB of
+/// buffers; together with the sockets that have none (see `unproven`) this stays within a
+/// container's usual limit of 16,384 descriptors.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// Most sockets of one address. A pool of parties may sit behind one NAT or ingress, so this keeps
@@ -27,8 +29,10 @@ pub struct GatewayConfig {
     pub transport: Transport<Arc<ServerConfig>>,
     /// The name that parties check in the challenge; 1 to [`limits::MAX_LABEL`] bytes.
     pub server_name: String,
-    /// Most sockets at a time.
+    /// Most connections at a time.
     pub max_connections: usize,
+    /// Most sockets at a time that have not proven whose they are, with a connection or without.
+    pub max_unproven: usize,
     /// Most sockets of one address at a time.
     pub max_connections_per_ip: usize,
     /// Threads that serve sockets.
@@ -45,6 +49,7 @@ impl GatewayConfig {
             transport: Transport::Loopback,
             server_name: server_name.into(),
             max_connections: MAX_CONNECTIONS,
+            max_unproven: MAX_UNPROVEN,
             max_connections_per_ip: MAX_CONNECTIONS_PER_IP,
             workers: WORKERS,
             timings: Timings::default(),

@@ -74,8 +74,8 @@ async fn take_in(
     office: &Office,
 ) -> std::result::Result<(Wire, Protocol, Option<SocketAddr>), TurnedAway> {
     let peer = tcp.peer_addr().map_err(TurnedAway::Socket)?;
-    let place = office.admission.let_in(peer.ip())?;
     let socket = Arc::new(prepare(&tcp).map_err(TurnedAway::Socket)?);
+    let place = office.admission.let_in(peer.ip(), Arc::downgrade(&socket))?;
     let stream = match office.config.transport.tls() {
         None => Stream::Plain(tcp),
         Some(tls) => Stream::Tls(Box::new(shake_hands(tcp, tls, office).await?)),

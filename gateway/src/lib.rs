@@ -15,7 +15,7 @@
 //! Reading order, along the way of a message:
 //! - `config`, `roster`: what the composition gives;
 //! - `server`: HTTP, start and graceful stop; `doorstep`: a socket before that, TLS included;
-//!   `admission`: who gets a seat;
+//!   `admission`: who gets a seat; `unproven`: who makes room for others;
 //! - `socket`: the connection actor, one a socket; `gate`: what it reads, one frame at a time;
 //!   `handshake`, `envelope`: what it makes of a frame; `farewell`: every reason to close;
 //! - `link`: what others know of a connection, and how they close it when its actor cannot;
@@ -38,6 +38,7 @@ mod server;
 mod socket;
 mod stats;
 mod supervisor;
+mod unproven;
 
 pub use config::{GatewayConfig, Timings};
 pub use roster::{Admission, Answer, Claim, Roster, RosterUnavailable};

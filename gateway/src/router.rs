@@ -251,7 +251,7 @@ impl Actor for Router {
         // The watchdog lives here, on another thread than the sockets: it works when they do not.
         ctx.run_interval(interval, |this, _| {
             let office = &this.office;
-            office.admission.cut_overdue(Instant::now(), &office.config, &office.stats);
+            office.admission.cut_overdue(Instant::now(), &office.config);
         });
         self.announce(ctx);
     }
@@ -293,6 +293,7 @@ impl Handler<Confirm> for Router {
             && resident.link.id == id
         {
             resident.standing = Standing::Confirmed;
+            self.office.admission.proven(&resident.link);
             self.presence.touch(party);
             self.announce(ctx);
         }

@@ -43,7 +43,7 @@ const REQUEST_HEAD: Duration = Duration::from_secs(5);
 /// Connections that may wait to be accepted: a whole pool coming back at once after a restart.
 const BACKLOG: i32 = 1024;
 
-/// Sockets beyond the seats that a worker serves: health checks, and those to be refused politely.
+/// Sockets beyond all others that a worker serves: those that are turned away at once.
 const HALL: usize = 64;
 
 /// Why a gateway does not start.
@@ -96,9 +96,10 @@ pub async fn start(
     check(&config)?;
     let (listener, addr) = listen(config.listen)
         .map_err(|source| GatewayError::Listen { addr: config.listen, source })?;
+    let stats = Arc::<Stats>::default();
     let office = Arc::new(Office {
-        admission: Arc::new(Admission::new(&config)),
-        stats: Arc::new(Stats::default()),
+        admission: Arc::new(Admission::new(&config, Arc::clone(&stats))),
+        stats,
         config,
         roster,
         uplink,
@@ -209,8 +210,9 @@ fn serve(
     // `actix_web::HttpServer` lets nobody stand before TLS, hence its two layers one by one.
     let server = Server::build()
         .workers(config.workers.max(1))
-        // Per worker, and some more than there are seats, so that those in want of one are told.
-        .max_concurrent_connections(config.max_connections.saturating_add(HALL))
+        // Per worker, and more than there can be: a worker that accepts nobody lets nobody prove
+        // anything, and those in want of a seat are told.
+        .max_concurrent_connections(all_sockets(config))
         .disable_signals()
         .listen("gateway", listener, move || {
             let office = Arc::clone(&entrance.office);
@@ -237,6 +239,15 @@ fn serve(
     Ok(server)
 }
 
+/// Most sockets that there can be: those with a seat, those without, as many again of both that were
+/// cut and are not gone yet, and some that are refused.
+fn all_sockets(config: &GatewayConfig) -> usize {
+    config
+        .max_connections
+        .saturating_add(config.max_unproven.saturating_mul(2))
+        .saturating_add(HALL)
+}
+
 /// Moves what a new socket has to where the server keeps it for as long as the socket lasts.
 fn unpack(wire: &Wire, data: &mut Extensions) {
     if let Some(footing) = wire.footing() {
@@ -259,23 +270,30 @@ async fn connect(
         return Ok(HttpResponse::BadRequest()
             .body(format!("offer the WebSocket subprotocol {SUBPROTOCOL}\n")));
     }
+    // Before the place is given away: what is no upgrade keeps it.
+    socket::check(&request)?;
     let office = &entrance.office;
-    let (Some(belongings), Some(peer)) = (request.conn_data::<Belongings>(), request.peer_addr())
-    else {
+    let Some(belongings) = request.conn_data::<Belongings>() else {
         return Ok(refuse(office, NoSeat::Full));
     };
+    let Some(place) = belongings.place.take() else {
+        return Ok(HttpResponse::BadRequest().body("one upgrade a connection\n"));
+    };
     let socket = Arc::downgrade(&belongings.socket);
-    let seat = match office.admission.admit(peer.ip(), socket, Instant::now()) {
+    let seat = match office.admission.admit(place, socket, Instant::now()) {
         Ok(seat) => seat,
-        Err(no_seat) => return Ok(refuse(office, no_seat)),
+        Err((no_seat, place)) => {
+            belongings.place.set(Some(place));
+            return Ok(refuse(office, no_seat));
+        }
     };
     let link = Arc::clone(&seat.link);
     let router = entrance.router.borrow().clone();
     let response = socket::open(&request, payload, Arc::clone(office), router, link)?;
+    // The place was there, so there was no seat yet.
     if belongings.seat.set(seat).is_err() {
-        return Ok(HttpResponse::BadRequest().body("one upgrade a connection\n"));
+        return Ok(HttpResponse::InternalServerError().finish());
     }
-    drop(belongings.place.take());
     office.stats.connections.increment();
     Ok(response)
 }

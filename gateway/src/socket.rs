@@ -52,6 +52,12 @@ pub(crate) struct Deliver(pub(crate) Bytes);
 #[rtype(result = "()")]
 pub(crate) struct Dismiss(pub(crate) Farewell);
 
+/// Refuses what is no upgrade.
+pub(crate) fn check(request: &HttpRequest) -> Result<(), actix_web::Error> {
+    ws::handshake_with_protocols(request, &[SUBPROTOCOL])?;
+    Ok(())
+}
+
 /// Answers an upgrade and starts the connection's actor.
 pub(crate) fn open(
     request: &HttpRequest,

@@ -29,6 +29,8 @@ pub struct Stats {
     pub connections: Counter,
     /// Sockets and upgrades refused for want of a seat.
     pub refused: Counter,
+    /// Sockets cut before they had proven anything, to make room for others.
+    pub evicted: Counter,
     /// TLS handshakes that failed or took too long.
     pub handshakes_failed: Counter,
     /// Parties admitted after their handshake.

@@ -59,7 +59,6 @@ mod tests {
     use crate::link::ConnectionId;
     use crate::roster::{Admission as Decision, Answer, Claim, Roster};
     use crate::router::Finish;
-    use crate::stats::Stats;
     use actix::{Context, Handler, Message};
     use mpc_wire::{PartyId, ProvenKey, Uplink};
     use std::time::Duration;
@@ -95,8 +94,8 @@ mod tests {
         let (uplink, mut reports) = mpsc::channel(1);
         let config = GatewayConfig::new(([127, 0, 0, 1], 0).into(), "test");
         let office = Arc::new(Office {
-            admission: Arc::new(Admission::new(&config)),
-            stats: Arc::new(Stats::default()),
+            admission: Arc::new(Admission::new(&config, Arc::default())),
+            stats: Arc::default(),
             config,
             roster: Arc::new(Nobody),
             uplink,

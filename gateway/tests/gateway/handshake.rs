@@ -1,13 +1,15 @@
 //! From the upgrade to the welcome, and every way not to get there.
 
 use crate::book::Book;
-use crate::party::{Party, Post, SERVER, offline, online};
+use crate::party::{Party, Post, SERVER, decline, offline, online};
+use crate::raw::{Raw, dial, play};
 use awc::ws::{Frame, Message};
 use awc::{Client, http::StatusCode, http::header};
 use gateway::{CONNECT_PATH, GatewayConfig, GatewayError, HEALTH_PATH};
 use mpc_wire::handshake::Challenge;
 use mpc_wire::limits::{MAX_LABEL, SUBPROTOCOL, VERSION};
-use mpc_wire::{ErrorCode, Identity, Nonce, PartySignature, ToCoordinator};
+use mpc_wire::{ErrorCode, Identity, Nonce, PartySignature, ToCoordinator, Uplink};
+use std::net::TcpStream;
 use std::time::Duration;
 
 #[actix_rt::test]
@@ -175,23 +177,46 @@ async fn beyond_the_caps_clients_are_told_when_to_come_again() {
             config.max_connections_per_ip = per_ip;
         })
         .await;
-        let mut party = Party::connect(post.gateway.addr()).await;
-        let response = Client::new()
-            .get(format!("http://{}{CONNECT_PATH}", post.gateway.addr()))
-            .insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL))
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(response.status(), status);
-        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        let mut party = post.welcome(&Identity::generate()).await;
+        let addr = post.gateway.addr();
+        let head = play(move || Raw::<TcpStream>::ask(&mut dial(addr))).await;
+        assert!(head.starts_with(&format!("http/1.1 {}", status.as_u16())), "{head}");
+        assert!(head.contains("\r\nretry-after: "), "{head}");
         assert_eq!(post.gateway.stats().refused.value(), 1);
 
         // The seat comes back with the end of the socket.
-        party.challenge().await;
         party.send(Message::Close(None)).await;
         assert!(matches!(party.frame().await, Some(Frame::Close(_))));
         party.ended().await;
         Party::connect(post.gateway.addr()).await;
+    }
+}
+
+#[actix_rt::test]
+async fn who_comes_finds_a_seat_though_strangers_hold_them_all() {
+    let mut post = Post::open_with(|config| {
+        config.max_connections = 4;
+        // They last for as long as this test does.
+        config.timings.handshake = Duration::from_secs(600);
+    })
+    .await;
+    let mut strangers = Vec::new();
+    for _ in 0..4 {
+        strangers.push(Party::connect(post.gateway.addr()).await);
+    }
+    let mut proven = Vec::new();
+    for _ in 0..4 {
+        proven.push(post.online(&Identity::generate()).await);
+    }
+    for mut stranger in strangers {
+        stranger.challenge().await;
+        stranger.ended().await;
+    }
+    assert_eq!(post.gateway.stats().evicted.value(), 4);
+    // Whoever has proven something keeps its seat.
+    for party in &mut proven {
+        party.say(&decline(1)).await;
+        assert!(matches!(post.up().await, Uplink::Message { .. }));
     }
 }
 

@@ -37,23 +37,29 @@ pub(crate) fn dial(addr: SocketAddr) -> TcpStream {
 }
 
 impl<S: Read + Write> Raw<S> {
-    pub(crate) fn upgrade(stream: S) -> Self {
-        let mut raw = Self(stream);
+    pub(crate) fn upgrade(mut stream: S) -> Self {
+        let head = Self::ask(&mut stream);
+        assert!(head.starts_with("http/1.1 101"), "{head}");
+        assert!(head.contains("sec-websocket-protocol: mpc.v1"), "{head}");
+        Self(stream)
+    }
+
+    /// Asks for an upgrade; the head of the answer in small letters.
+    pub(crate) fn ask(stream: &mut S) -> String {
         let request = format!(
             "GET {CONNECT_PATH} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
         );
-        raw.0.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(raw.bytes::<1>().unwrap()[0]);
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
         }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        assert!(head.starts_with("http/1.1 101"), "{head}");
-        assert!(head.contains("sec-websocket-protocol: mpc.v1"), "{head}");
-        raw
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
     }
 
     pub(crate) fn proven(mut self, identity: &Identity) -> Self {
