@@ -7,6 +7,7 @@ pub(crate) mod aux_set;
 pub(crate) mod enrolment;
 pub(crate) mod idempotency;
 pub(crate) mod party;
+mod readers;
 pub(crate) mod session;
 pub(crate) mod witnessed;
 pub(crate) mod writer;
@@ -14,10 +15,12 @@ pub(crate) mod writer;
 use audit::{AuditLog, Writing};
 use migrations::coordinator::Migrator;
 use migrations::never_outlive_a_transaction;
+use readers::Readers;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use witnessed::Witnesses;
 use writer::Writer;
@@ -28,8 +31,8 @@ const WRITERS: u32 = 1;
 /// Reads go on beside a write in WAL mode; few are needed, each takes a fraction of a millisecond.
 const READERS: u32 = 4;
 
-/// How long a request waits for its turn among this process's writers, or for a connection. With
-/// [`BUSY`] behind it, a caller hears within two seconds that the store is away.
+/// How long a request waits for its turn among this process's writers, or among readers who do not
+/// get on. With [`BUSY`] behind it, a caller hears within two seconds that the store is away.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a write waits for another process that is writing.
@@ -64,7 +67,7 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: DatabaseConnection,
-    reader: DatabaseConnection,
+    readers: Arc<Readers>,
     queue: Writer,
     audit: AuditLog,
 }
@@ -84,7 +87,8 @@ impl Store {
         let reader = Database::connect(options(url, READERS)).await?;
         let audit = AuditLog::new(Witnesses::load(&reader).await?);
         let queue = Writer::start(writer.clone(), audit.clone());
-        Ok(Self { writer, reader, queue, audit })
+        let readers = Arc::new(Readers::new(reader, READERS));
+        Ok(Self { writer, readers, queue, audit })
     }
 
     /// Closes all connections; the file is whole then.
@@ -93,7 +97,7 @@ impl Store {
     /// [`StoreError`] if the database refuses.
     pub async fn close(self) -> Result<(), StoreError> {
         self.keep_witnessed().await?;
-        self.reader.close().await?;
+        self.readers.close().await?;
         Ok(self.writer.close().await?)
     }
 
@@ -104,7 +108,7 @@ impl Store {
 
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.reader.ping().await?)
+        Ok(self.readers.turn().await?.ping().await?)
     }
 }
 

@@ -71,6 +71,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::RwLock;
 
+/// How long a task of this party waits for its turn at the only connection: longer than sessions
+/// live. Whoever waits has a hundred busy sessions before it; a file that does not answer says so
+/// itself, within [`BUSY_TIMEOUT`]. A party must not give its actors up for being busy.
+const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 3600);
+
 /// How long a write waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -453,16 +458,20 @@ async fn connect(path: &Path) -> Result<DatabaseConnection, VaultError> {
     let mut options = ConnectOptions::new("sqlite://vault?mode=rw");
     let path = path.to_owned();
     // One connection: SQLite has one writer, and every statement here is short.
-    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
-        options
-            .filename(&path)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            // A secret that served its attempt is to be gone from the file, not only unlinked.
-            .pragma("secure_delete", "ON")
-    });
+    options
+        .max_connections(1)
+        .acquire_timeout(LONGEST_QUEUE)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            options
+                .filename(&path)
+                .create_if_missing(false)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(BUSY_TIMEOUT)
+                // A secret that served its attempt is to be gone from the file, not only unlinked.
+                .pragma("secure_delete", "ON")
+        });
     never_outlive_a_transaction(&mut options);
     Ok(Database::connect(options).await?)
 }

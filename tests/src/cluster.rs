@@ -7,9 +7,10 @@
 )]
 
 use crate::proxy::{Interceptor, Proxy};
+use crate::slow_line::SlowLine;
 use crate::stub::{Log, StubRunners};
 use awc::{Client, SendClientRequest};
-use coordinator::{Admissions, ApiKey, Coordinator, CoordinatorConfig, Role, Store};
+use coordinator::{Admissions, ApiKey, Coordinator, CoordinatorConfig, Limits, Role, Store};
 use gateway::{CONNECT_PATH, Gateway, GatewayConfig};
 use k256::ecdsa::SigningKey;
 use mpc::node::StoreRoster;
@@ -55,6 +56,8 @@ pub struct PartySpec {
     pub engine: Engine,
     /// What stands between it and the gateway.
     pub interceptor: Option<Rc<RefCell<dyn Interceptor>>>,
+    /// How much its line brings down, if not all at once.
+    pub bytes_per_second: Option<usize>,
     /// What it takes part in.
     pub policy: LivePolicy,
     /// Where it listens to its own people.
@@ -67,8 +70,15 @@ impl PartySpec {
     /// A party of this role with nothing between it and the gateway.
     pub fn new(role: Role, engine: Engine) -> Self {
         let policy = LivePolicy::of_profile(Profile::Development).expect("a policy");
-        let (interceptor, control, enrolment_token) = (None, None, None);
-        Self { role, engine, interceptor, policy, control, enrolment_token }
+        Self {
+            role,
+            engine,
+            policy,
+            interceptor: None,
+            bytes_per_second: None,
+            control: None,
+            enrolment_token: None,
+        }
     }
 
     /// The same party behind an interceptor.
@@ -93,6 +103,15 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster with its data in `folder` and waits until every party is online.
     pub async fn start(folder: &Path, specs: Vec<PartySpec>) -> anyhow::Result<Self> {
+        Self::start_within(folder, specs, Limits::default()).await
+    }
+
+    /// The same, with other limits of the coordinator's.
+    pub async fn start_within(
+        folder: &Path,
+        specs: Vec<PartySpec>,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
         log_to_test_output();
         let store = open_store(folder).await?;
         let mut vaults = Vec::new();
@@ -101,7 +120,7 @@ impl Cluster {
             store.register_party(vault.party(), spec.role, "").await?;
             vaults.push(vault);
         }
-        let (gateway, coordinator) = start_office(&store, any_port()).await?;
+        let (gateway, coordinator) = start_office(&store, any_port(), limits).await?;
         let mut parties = Vec::new();
         for (vault, spec) in vaults.into_iter().zip(specs) {
             parties.push(start_party(gateway.addr(), vault, spec).await?);
@@ -121,7 +140,7 @@ impl Cluster {
         gateway.stop().await;
         store.close().await?;
         let store = open_store(folder).await?;
-        let (gateway, coordinator) = start_office(&store, addr).await?;
+        let (gateway, coordinator) = start_office(&store, addr, Limits::default()).await?;
         Ok(Self { store, coordinator, gateway, parties })
     }
 
@@ -248,6 +267,7 @@ pub(crate) fn any_port() -> SocketAddr {
 async fn start_office(
     store: &Store,
     gateway_addr: SocketAddr,
+    limits: Limits,
 ) -> anyhow::Result<(Gateway, Coordinator)> {
     let (to_coordinator, from_gateway) = mpsc::channel(1024);
     let (to_gateway, from_coordinator) = mpsc::channel(1024);
@@ -257,8 +277,8 @@ async fn start_office(
     let gateway = gateway::start(config, roster, to_coordinator, from_coordinator).await?;
     let api_key = ApiKey::try_from(API_KEY.to_owned())?;
     let secret = "5a".repeat(32).parse()?;
-    let config =
-        CoordinatorConfig { enrolment, ..CoordinatorConfig::new(any_port(), api_key, secret) };
+    let config = CoordinatorConfig::new(any_port(), api_key, secret);
+    let config = CoordinatorConfig { enrolment, limits, ..config };
     let coordinator = coordinator::start(config, store.clone(), from_gateway, to_gateway).await?;
     Ok((gateway, coordinator))
 }
@@ -269,6 +289,10 @@ pub async fn start_party(
     vault: Vault,
     spec: PartySpec,
 ) -> anyhow::Result<Party> {
+    let gateway = match spec.bytes_per_second {
+        Some(rate) => SlowLine::start(gateway, rate).await?.addr,
+        None => gateway,
+    };
     let addr = match spec.interceptor {
         Some(interceptor) => Proxy::start(gateway, interceptor).await?.addr,
         None => gateway,

@@ -101,7 +101,9 @@ pub(crate) struct NewAccount {
 impl Store {
     /// The account, if there is one.
     pub(crate) async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let Some(row) = row::Entity::find_by_id(id.to_string()).one(&self.reader).await? else {
+        let Some(row) =
+            row::Entity::find_by_id(id.to_string()).one(&*self.readers.turn().await?).await?
+        else {
             return Ok(None);
         };
         let accounts = self.with_holders(vec![row]).await?;
@@ -121,7 +123,7 @@ impl Store {
         if let Some(user_id) = user_id {
             query = query.filter(row::Column::UserId.eq(user_id));
         }
-        let rows = query.all(&self.reader).await?;
+        let rows = query.all(&*self.readers.turn().await?).await?;
         self.with_holders(rows).await
     }
 
@@ -132,7 +134,7 @@ impl Store {
             .column(row::Column::AccountId)
             .filter(is_pending())
             .into_tuple()
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         ids.iter().map(|id| parse("account id", id)).collect()
     }
@@ -159,7 +161,7 @@ impl Store {
             .column(holder::Column::PartyId)
             .filter(holder::Column::AccountId.in_subquery(its_accounts))
             .into_tuple()
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         fellows.iter().map(|id| parse("party id", id)).collect()
     }
@@ -172,7 +174,7 @@ impl Store {
             .column_as(holder::Column::AccountId.count(), "accounts")
             .group_by(holder::Column::PartyId)
             .into_tuple()
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         rows.into_iter()
             .map(|(party, count)| Ok((parse("party", &party)?, to_u64(count))))
@@ -194,7 +196,7 @@ impl Store {
         let mut holders: BTreeMap<String, BTreeSet<PartyId>> = BTreeMap::new();
         let found = holder::Entity::find()
             .filter(holder::Column::AccountId.is_in(ids))
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         for holder in found {
             let party = parse("party", &holder.party_id)?;

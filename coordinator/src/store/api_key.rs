@@ -95,7 +95,7 @@ impl Store {
 
     /// A key, as it stands in the database now: what was revoked before this call is revoked.
     pub(crate) async fn api_key(&self, id: KeyId) -> Result<Option<StoredKey>, StoreError> {
-        let row = row::Entity::find_by_id(id.to_string()).one(&self.reader).await?;
+        let row = row::Entity::find_by_id(id.to_string()).one(&*self.readers.turn().await?).await?;
         row.map(StoredKey::try_from).transpose()
     }
 
@@ -105,7 +105,7 @@ impl Store {
             .order_by_desc(row::Column::CreatedAt)
             .order_by_asc(row::Column::KeyId)
             .limit(MAX_KEYS)
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         rows.into_iter().map(StoredKey::try_from).collect()
     }
@@ -120,7 +120,7 @@ impl Store {
         let others = row::Entity::find()
             .filter(is_valid(now))
             .filter(row::Column::SecretId.ne(secret_id))
-            .count(&self.reader)
+            .count(&*self.readers.turn().await?)
             .await?;
         Ok(others)
     }

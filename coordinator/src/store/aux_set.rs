@@ -60,7 +60,7 @@ impl Store {
         let rows = row::Entity::find()
             .filter(row::Column::State.ne(AuxState::Failed.name()))
             .order_by_desc(row::Column::CreatedAt)
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         rows.into_iter().map(AuxSet::try_from).collect()
     }

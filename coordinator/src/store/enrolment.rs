@@ -94,7 +94,7 @@ impl Store {
 
     /// What a token says, while it is remembered.
     pub(crate) async fn enrolment_token(&self, id: TokenId) -> Result<Option<Ticket>, StoreError> {
-        let row = row::Entity::find_by_id(id.to_string()).one(&self.reader).await?;
+        let row = row::Entity::find_by_id(id.to_string()).one(&*self.readers.turn().await?).await?;
         row.map(Ticket::try_from).transpose()
     }
 

@@ -56,7 +56,7 @@ pub(crate) enum Claimed {
 impl Store {
     /// Who holds the key, and for what.
     pub(crate) async fn claimed(&self, key: &str) -> Result<Option<(Claim, Claimed)>, StoreError> {
-        let row = row::Entity::find_by_id(key).one(&self.reader).await?;
+        let row = row::Entity::find_by_id(key).one(&*self.readers.turn().await?).await?;
         row.map(read).transpose()
     }
 }

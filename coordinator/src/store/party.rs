@@ -242,7 +242,7 @@ impl Store {
 
     /// The party, if it was ever registered.
     pub(crate) async fn party(&self, party: PartyId) -> Result<Option<Party>, StoreError> {
-        find(&self.reader, party).await
+        find(&*self.readers.turn().await?, party).await
     }
 
     /// The role of a party, if it is registered and not revoked.
@@ -253,7 +253,10 @@ impl Store {
 
     /// All parties that were ever registered, the revoked ones among them, by their id.
     pub(crate) async fn parties(&self) -> Result<Vec<Party>, StoreError> {
-        let rows = row::Entity::find().order_by_asc(row::Column::PartyId).all(&self.reader).await?;
+        let rows = row::Entity::find()
+            .order_by_asc(row::Column::PartyId)
+            .all(&*self.readers.turn().await?)
+            .await?;
         rows.into_iter().map(Party::try_from).collect()
     }
 
@@ -264,7 +267,7 @@ impl Store {
             .column(row::Column::PartyId)
             .filter(row::Column::RevokedAt.is_not_null())
             .into_tuple()
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         ids.iter().map(|id| parse("party", id)).collect()
     }

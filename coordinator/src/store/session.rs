@@ -107,7 +107,7 @@ impl Store {
 
     /// The session, if there is one.
     pub(crate) async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
-        let row = row::Entity::find_by_id(id.to_string()).one(&self.reader).await?;
+        let row = row::Entity::find_by_id(id.to_string()).one(&*self.readers.turn().await?).await?;
         row.map(StoredSession::try_from).transpose()
     }
 
@@ -115,7 +115,7 @@ impl Store {
     pub(crate) async fn running_sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
         let rows = row::Entity::find()
             .filter(row::Column::State.eq(SessionState::Running.name()))
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         rows.into_iter().map(StoredSession::try_from).collect()
     }
@@ -129,7 +129,7 @@ impl Store {
             .filter(row::Column::AccountId.eq(account.to_string()))
             .filter(row::Column::Kind.eq(Purpose::Canary.name()))
             .order_by_asc(row::Column::SessionId)
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         rows.into_iter().map(StoredSession::try_from).collect()
     }
@@ -148,7 +148,7 @@ impl Store {
             .order_by_desc(row::Column::SessionId)
             .limit(limit)
             .into_tuple()
-            .all(&self.reader)
+            .all(&*self.readers.turn().await?)
             .await?;
         ids.reverse();
         ids.iter().map(|id| parse("session id", id)).collect()
