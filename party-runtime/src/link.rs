@@ -18,9 +18,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-/// Messages that wait for the socket. Signing rounds send a few at a time; when this many wait the
-/// connection is not draining and is given up.
-const MAX_OUTGOING: usize = 256;
+/// Messages that wait for the socket: after a commit, or over a new connection, each session may have
+/// two to say at once. When more wait the connection is not draining and is given up. Round messages
+/// among them have a bound of their own ([`mpc_pending::limits::MAX_UNACKED_BYTES`]); the others are
+/// about as large as this number says in kilobytes together.
+const MAX_OUTGOING: usize = 2 * mpc_pending::limits::MAX_SESSIONS;
 
 /// Shortest pause before the next try to connect.
 const MIN_BACKOFF: Duration = Duration::from_millis(50);
