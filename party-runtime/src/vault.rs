@@ -72,8 +72,8 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 
 /// How long a task of this party waits for its turn at the only connection: longer than sessions
-/// live. Whoever waits has a hundred busy sessions before it; a file that does not answer says so
-/// itself, within [`BUSY_TIMEOUT`]. A party must not give its actors up for being busy.
+/// live. Whoever waits has busy sessions before it, and a party must not give its actors up for
+/// being busy; a file that is away says so itself, within [`BUSY_TIMEOUT`].
 const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 3600);
 
 /// How long a write waits for another process that holds the file.

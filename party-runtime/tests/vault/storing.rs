@@ -125,3 +125,14 @@ async fn rotations_at_once_make_one_line_of_keys() {
     }
     assert_eq!(newest.identity().proven_key().number.0, 6);
 }
+
+/// A party must not give its actors up for being busy: who waits for the only connection waits for
+/// longer than any session lives, however many wait before it.
+#[tokio::test]
+async fn a_queue_at_the_vault_outlives_every_session() {
+    let folder = Folder::new();
+    let vault = folder.create('a').await;
+    let pool = vault.database().get_sqlite_connection_pool();
+    assert_eq!(pool.options().get_max_connections(), 1);
+    assert!(pool.options().get_acquire_timeout() > std::time::Duration::from_secs(3600));
+}
