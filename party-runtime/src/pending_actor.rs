@@ -6,10 +6,15 @@ mod delivering;
 mod draining;
 mod epochs;
 mod hearing;
+mod judging;
 mod peers;
+mod reminders;
 mod requesting;
 mod rotating;
 mod running;
+
+use judging::Judging;
+use reminders::Reminders;
 
 pub(crate) use asking::Command;
 pub(crate) use draining::Drain;
@@ -78,6 +83,7 @@ impl Handler<Stop> for PendingActor {
 pub(crate) struct PendingActor {
     vault: Vault,
     gate: Gate,
+    judging: Judging,
     desk: Desk,
     /// Whom the party never works with, as its vault has it.
     banned: BTreeSet<PartyId>,
@@ -98,6 +104,7 @@ pub(crate) struct PendingActor {
     delivery: Delivery,
     /// What each runner has said last of where it stands.
     standings: BTreeMap<SessionId, ToCoordinator>,
+    reminders: Reminders,
     joiner: FreshJoiner,
     runners: Rc<dyn Runners>,
     running: BTreeMap<(SessionId, Attempt), RunnerHandle>,
@@ -125,9 +132,11 @@ impl PendingActor {
             machine: Pending::new(vault.party()),
             delivery: Delivery::new(vault.party()),
             standings: BTreeMap::new(),
+            reminders: Reminders::default(),
             joiner: FreshJoiner::new(vault.identity()),
             gate: Gate::new(vault.clone(), policy, quarantine.clone()),
             quarantine,
+            judging: Judging::new(),
             asked: BTreeSet::new(),
             answered: BTreeSet::new(),
             attended: BTreeSet::new(),
@@ -229,7 +238,7 @@ impl PendingActor {
                 tracing::debug!(session = %intent.session, "requesting a session");
                 self.send(ToCoordinator::RequestSession { intent: *intent });
             }
-            Effect::Ask(intent) => self.ask(*intent, ctx),
+            Effect::Ask(intent) => self.judging.judge(*intent, ctx),
             Effect::SendJoin { session, attempt, join } => {
                 self.show_head();
                 self.send(ToCoordinator::Join { session, attempt, join: *join });
@@ -338,11 +347,12 @@ impl Actor for PendingActor {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(TICK, Self::tick);
         ctx.run_interval(delivering::PULSE, |actor, _| actor.dispatch_due());
-        ctx.run_interval(delivering::REMINDER, Self::say_again);
+        ctx.run_interval(reminders::REMINDER, Self::say_again);
         ctx.run_interval(peers::INQUIRY_PAUSE, |actor, ctx| {
             actor.inquire();
             actor.remind(ctx);
         });
+        self.judging.start(self.gate.clone(), ctx);
         let vault = self.vault.clone();
         let life = self.gate.policy().current().authorization_life();
         let restore = async move {
@@ -376,20 +386,6 @@ impl Actor for PendingActor {
 impl Drop for PendingActor {
     fn drop(&mut self) {
         self.running.iter().for_each(|((session, _), runner)| kill(runner, *session));
-    }
-}
-
-impl Handler<LinkUp> for PendingActor {
-    type Result = ();
-
-    fn handle(&mut self, LinkUp(link): LinkUp, ctx: &mut Self::Context) {
-        self.link = Some(link);
-        self.auditor.reconnected();
-        self.say_again(ctx);
-        let due = self.delivery.connected(self.now());
-        self.dispatch(due);
-        self.speak_to_peers(ctx);
-        self.remind(ctx);
     }
 }
 

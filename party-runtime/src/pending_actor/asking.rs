@@ -1,6 +1,7 @@
 //! How the party comes to a decision about a session, and what its own people may say to that.
 
 use super::PendingActor;
+use super::judging::Judged;
 use crate::audit::notes;
 use crate::bans;
 use crate::control::server::Person;
@@ -26,34 +27,30 @@ pub(crate) struct Command {
     pub(crate) person: Person,
 }
 
-impl PendingActor {
-    /// Has the intent judged. The machine hears the verdict after whatever must outlive a crash of
-    /// it is durable.
-    pub(super) fn ask(&mut self, intent: Intent, ctx: &mut Context<Self>) {
-        let gate = self.gate.clone();
+/// The machine hears the verdict after whatever must outlive a crash of it is durable.
+impl StreamHandler<Judged> for PendingActor {
+    fn handle(&mut self, Judged { intent, decision }: Judged, ctx: &mut Self::Context) {
         let session = intent.session;
-        let judge = async move {
-            let decision = gate.judge(&intent).await;
-            (intent, decision)
-        };
-        ctx.spawn(judge.into_actor(self).map(move |(intent, judged), actor, ctx| match judged {
-            Ok(decision) => actor.decided(intent, decision, ctx),
-            Err(error @ VaultError::Database(_)) => actor.give_up(&error, ctx),
+        match decision {
+            Ok(decision) => self.decided(intent, decision, ctx),
+            Err(error @ VaultError::Database(_)) => self.give_up(&error, ctx),
             // One unreadable record is no reason to stop the sessions of all others.
             Err(error) => {
                 tracing::error!(%session, %error, "declined: the account's record cannot be used");
                 let reason = DeclineReason::NoShare;
-                actor.auditor.enter(notes::not_judged(session, reason));
-                actor.apply(Event::Refused { session, reason }, ctx);
+                self.auditor.enter(notes::not_judged(session, reason));
+                self.apply(Event::Refused { session, reason }, ctx);
             }
-        }));
+        }
     }
+}
 
+impl PendingActor {
     /// Tells the machine, and whom it concerns besides.
     fn decided(&mut self, intent: Intent, decision: PolicyDecision, ctx: &mut Context<Self>) {
         if decision.policy != *self.gate.policy().current().version() {
             // A policy that was replaced meanwhile decides nothing any more.
-            self.ask(intent, ctx);
+            self.judging.judge(intent, ctx);
             return;
         }
         self.audit(&decision);

@@ -1,19 +1,32 @@
 //! What runners send, and what is sent again because it may have been lost.
 
-use super::PendingActor;
+use super::reminders::Unanswered;
+use super::{LinkUp, PendingActor};
 use crate::link::{NotSent, Outgoing};
 use actix::prelude::*;
-use mpc_pending::{Dispatch, Event, NotTaken};
-use mpc_wire::{RoundEnvelope, RoundHeader, ToCoordinator};
-use std::time::Duration;
+use mpc_pending::{Dispatch, Effect, Event, NotTaken};
+use mpc_wire::{RoundEnvelope, RoundHeader, SessionId, ToCoordinator};
+use std::time::{Duration, Instant};
 
 /// How often it is looked for round messages and acknowledgements that are due: a fraction of
 /// [`mpc_pending::limits::ACK_DELAY`]. An attempt that loses nothing waits for none of them.
 pub(super) const PULSE: Duration = Duration::from_millis(50);
 
-/// How often the coordinator is told again what it has not answered: a message that it, or a gateway,
-/// has lost holds a session up for no longer. An attempt that loses nothing is over before.
-pub(super) const REMINDER: Duration = Duration::from_secs(2);
+/// Whatever was said over the connection before may be lost.
+impl Handler<LinkUp> for PendingActor {
+    type Result = ();
+
+    fn handle(&mut self, LinkUp(link): LinkUp, ctx: &mut Self::Context) {
+        self.link = Some(link);
+        self.auditor.reconnected();
+        self.reminders.reconnected();
+        self.say_again(ctx);
+        let due = self.delivery.connected(self.now());
+        self.dispatch(due);
+        self.speak_to_peers(ctx);
+        self.remind(ctx);
+    }
+}
 
 /// What a runner sends. Round messages are kept until they are acknowledged, whether there is a
 /// connection or not.
@@ -57,13 +70,24 @@ impl PendingActor {
         }
     }
 
-    /// Says again whatever the coordinator may not have heard, and where the runners stand.
+    /// Says again what the coordinator may not have heard, as far as it is due, and where the runners
+    /// stand.
     pub(super) fn say_again(&mut self, ctx: &mut Context<Self>) {
         if self.link.is_none() {
             return;
         }
-        self.apply(Event::Connected, ctx);
-        for standing in self.standings.values().cloned().collect::<Vec<_>>() {
+        let now = self.now();
+        let said = self.machine.handle(Event::Connected, now, &mut self.joiner);
+        let standing = self.standings.keys().map(|session| (*session, Unanswered::Standing));
+        let unanswered = said.iter().filter_map(Unanswered::of).chain(standing).collect();
+        let due = self.reminders.due(unanswered, Instant::now());
+        let is_due =
+            |effect: &Effect| Unanswered::of(effect).is_none_or(|what| due.contains(&what));
+        self.waiting.extend(said.into_iter().filter(is_due));
+        self.perform_waiting(ctx);
+        let is_due = |session: &SessionId| due.contains(&(*session, Unanswered::Standing));
+        let standings = self.standings.iter().filter(|(session, _)| is_due(session));
+        for standing in standings.map(|(_, standing)| standing.clone()).collect::<Vec<_>>() {
             self.send(standing);
         }
     }
