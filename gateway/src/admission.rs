@@ -12,7 +12,7 @@ use crate::stats::Stats;
 use crate::unproven::{Evicted, Unproven};
 use socket2::Socket;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -86,6 +86,7 @@ impl Admission {
         ip: IpAddr,
         socket: Weak<Socket>,
     ) -> Result<Place, NoSeat> {
+        let ip = network(ip);
         let mut room = self.room();
         if room.door == Door::Closed {
             return Err(NoSeat::GoingAway);
@@ -233,6 +234,15 @@ impl Room {
     }
 }
 
+/// What counts as one address: of IPv6 the first half, since whoever has one address there has all
+/// that begin with it.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
 /// The place of a socket without a seat; dropped when it gets one, or together with the socket.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -345,6 +355,18 @@ mod tests {
         let _seats: Vec<_> = (0..20).map(|_| admit(&admission, HERE).unwrap()).collect();
         let _places: Vec<_> = (0..PLACES).map(|_| let_in(&admission, HERE).unwrap()).collect();
         assert_eq!(let_in(&admission, HERE).unwrap_err(), NoSeat::AddressFull);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let admission = admission(9, 1);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let _seat = prove(&admission, ip("2001:db8:0:1::1"));
+        let neighbour = admit(&admission, ip("2001:db8:0:1:ffff::2"));
+        assert_eq!(neighbour.unwrap_err(), NoSeat::AddressFull);
+        drop(admit(&admission, ip("2001:db8:0:2::1")).unwrap());
+        let _seat = prove(&admission, HERE);
+        assert_eq!(admit(&admission, ip("::ffff:127.0.0.1")).unwrap_err(), NoSeat::AddressFull);
     }
 
     #[test]

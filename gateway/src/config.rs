@@ -12,7 +12,7 @@ use std::time::Duration;
 /// container's usual limit of 16,384 descriptors.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// Most sockets of one address. A pool of parties may sit behind one NAT or ingress, so this keeps
+/// Most sockets of one address, or of one /64 of IPv6. A pool of parties may sit behind one NAT or ingress, so this keeps
 /// a single broken client from taking every seat, and no more.
 const MAX_CONNECTIONS_PER_IP: usize = 256;
 

@@ -45,6 +45,7 @@ pub(crate) struct TooSlow;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
+    /// As caps count it.
     pub(crate) ip: IpAddr,
     // Weak, since a strong handle would keep the descriptor, and so the TCP connection, open after
     // the server has dropped it.
