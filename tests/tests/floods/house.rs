@@ -127,7 +127,9 @@ impl House {
             let body = match status {
                 200 => body,
                 202 => self.ended(body["session_id"].as_str().unwrap()).await,
-                429 | 503 => {
+                429 => {
+                    // The store, for one, is not away for being busy.
+                    assert_eq!(body["code"], "overloaded", "{body}");
                     let pause = retry_after.unwrap_or_else(|| panic!("no Retry-After: {body}"));
                     put_off += 1;
                     // As a client is asked to do.
@@ -135,13 +137,19 @@ impl House {
                     continue;
                 }
                 // The session is over, without a signature.
-                403 | 409 | 502 | 504 => return Signed { state: body["code"].clone(), put_off },
+                403 | 409 | 502 | 504 => {
+                    return Signed { state: body["code"].clone(), attempt: Value::Null, put_off };
+                }
                 other => panic!("{other}: {body}"),
             };
             if body["state"] == "completed" {
                 verify(&message, &body);
             }
-            return Signed { state: body["state"].clone(), put_off };
+            return Signed {
+                state: body["state"].clone(),
+                attempt: body["attempt"].clone(),
+                put_off,
+            };
         }
     }
 
@@ -188,6 +196,8 @@ struct Answer {
 #[derive(Debug)]
 pub(crate) struct Signed {
     pub(crate) state: Value,
+    /// In which attempt, if it was signed.
+    pub(crate) attempt: Value,
     /// How often it was put off before.
     pub(crate) put_off: u32,
 }
