@@ -68,14 +68,14 @@ impl Ledger {
         &mut self,
         holds: bool,
         invariant: Invariant,
-        session: SessionId,
+        session: impl Into<Option<SessionId>>,
         now: Moment,
         how: impl FnOnce() -> String,
     ) {
         if !holds && self.breach.is_none() {
             self.breach = Some(Breach {
                 invariant,
-                session: Some(session),
+                session: session.into(),
                 how: how(),
                 step: self.steps,
                 at: now.0,

@@ -189,10 +189,8 @@ impl World {
         let now = *now;
         for party in self.parties.values() {
             let left = (!party.has_forgotten()).then(|| party.left());
-            let session = SessionId::new(uuid::Uuid::nil());
-            ledger.must(left.is_none(), Invariant::Forgotten, session, now, || {
-                left.unwrap_or_default()
-            });
+            ledger
+                .must(left.is_none(), Invariant::Forgotten, None, now, || left.unwrap_or_default());
         }
         let is_calm = !ledger.is_disturbed;
         let habits = *habits;
