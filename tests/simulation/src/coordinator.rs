@@ -161,6 +161,9 @@ impl Coordinator {
         around: &mut Around,
     ) -> Result<(), NotOpened> {
         let process = self.process.as_mut().ok_or(NotOpened::Down)?;
+        if process.sessions.contains_key(&intent.session) {
+            return Ok(());
+        }
         let mut online: Vec<_> = intent.eligible.intersection(&process.online).copied().collect();
         if online.len() < intent.quorum_size() {
             return Err(NotOpened::TooFew);

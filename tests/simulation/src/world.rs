@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// The pause before a refused or failed request is made again.
 const RETRY: u64 = 500;
 
+/// How long a backend waits to hear that its session is opened.
+const ANSWER: u64 = 1_000;
+
 /// The pause before a party tries again to connect.
 const BACKOFF: Span = Span(50, 2_000);
 
@@ -192,6 +195,10 @@ impl World {
             ledger
                 .must(left.is_none(), Invariant::Forgotten, None, now, || left.unwrap_or_default());
         }
+        let missing = ledger.cases().find(|(_, case)| case.end.is_none() && !case.is_unheard);
+        if let Some((session, how)) = missing.map(|(id, case)| (*id, format!("{case:?}"))) {
+            ledger.must(false, Invariant::EndsInTime, session, now, || how);
+        }
         let is_calm = !ledger.is_disturbed;
         let habits = *habits;
         let all_agree = habits.cancels + habits.persons + habits.refusals == 0;
@@ -282,8 +289,10 @@ impl World {
         let order = usize::try_from(number.0).ok().and_then(|number| around.orders.get(number));
         let Some(order) = order.cloned() else { return };
         let session = order.intent.session;
-        if around.ledger.case(session).is_none() {
-            around.ledger.ordered(session, number);
+        match around.ledger.case(session) {
+            None => around.ledger.ordered(session, number),
+            Some(case) if case.opened.is_some() => return,
+            Some(_) => {}
         }
         if let Some(initiator) = order.initiator.and_then(|initiator| parties.get_mut(&initiator)) {
             if initiator.is_up() {
@@ -296,7 +305,9 @@ impl World {
             return;
         }
         match coordinator.order(number, around) {
-            Ok(()) => {}
+            // Without an answer the backend asks again: the coordinator may have died before the
+            // session was durable.
+            Ok(()) => around.later(ANSWER, Happening::Order(number)),
             Err(NotOpened::Down | NotOpened::TooFew) => {
                 around.later(RETRY, Happening::Order(number));
                 return;
