@@ -12,11 +12,14 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::time::timeout;
 
 /// Longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// One flood at a time: each measures a machine, and takes all of it.
+static MACHINE: Mutex<()> = Mutex::const_new(());
 
 /// A house in a process of its own. Dropped, it ends.
 pub(crate) struct House {
@@ -28,6 +31,7 @@ pub(crate) struct House {
     account: String,
     client: Client,
     _folder: TempDir,
+    _machine: MutexGuard<'static, ()>,
 }
 
 impl Drop for House {
@@ -44,6 +48,7 @@ impl Drop for House {
 impl House {
     /// A house as it is by default, but for what is ordered.
     pub(crate) async fn build(mut order: Value) -> Self {
+        let machine = MACHINE.lock().await;
         raise_descriptors();
         let folder = tempfile::tempdir().unwrap();
         order["folder"] = json!(folder.path());
@@ -77,6 +82,7 @@ impl House {
             account: text("account"),
             client: Client::builder().timeout(PATIENCE).connector(connector).finish(),
             _folder: folder,
+            _machine: machine,
         }
     }
 

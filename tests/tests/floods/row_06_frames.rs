@@ -139,10 +139,10 @@ fn accept(listener: &TcpListener) -> TcpStream {
 
 fn prover(socket: &mut TcpStream) -> PartyId {
     let (_, payload) = masked(socket);
-    match codec::decode(&payload).unwrap() {
-        ToCoordinator::Prove { party, .. } => party,
-        other => panic!("no proof: {other:?}"),
-    }
+    let ToCoordinator::Prove { party, .. } = codec::decode(&payload).unwrap() else {
+        panic!("no proof");
+    };
+    party
 }
 
 fn say(socket: &mut TcpStream, message: &ToParty) {
