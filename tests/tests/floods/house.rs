@@ -230,10 +230,10 @@ fn raise_descriptors() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
-/// Of these times the one that only a hundredth exceeds.
-pub(crate) fn p99(times: &mut [Duration]) -> Duration {
+/// Of these times the one that so many of a hundred do not exceed.
+pub(crate) fn percentile(percent: usize, times: &mut [Duration]) -> Duration {
     times.sort_unstable();
-    times[(times.len() * 99).div_ceil(100) - 1]
+    times[(times.len() * percent).div_ceil(100) - 1]
 }
 
 /// Whether a flood is repeated, and with which seed.
