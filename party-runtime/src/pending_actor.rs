@@ -8,13 +8,11 @@ mod epochs;
 mod hearing;
 mod judging;
 mod peers;
-mod reminders;
 mod requesting;
 mod rotating;
 mod running;
 
 use judging::Judging;
-use reminders::Reminders;
 
 pub(crate) use asking::Command;
 pub(crate) use draining::Drain;
@@ -37,6 +35,7 @@ use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
 use crate::vault::{Vault, VaultError};
 use actix::prelude::*;
+use mpc_pending::reminders::{REMINDER, Reminders};
 use mpc_pending::{Batch, Delivery, Effect, Event, Now, Pending};
 use mpc_wire::{
     Attempt, AttemptOutcome, Nonce, PartyId, ProvenKey, SessionId, SignedBan, ToCoordinator,
@@ -347,7 +346,7 @@ impl Actor for PendingActor {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(TICK, Self::tick);
         ctx.run_interval(delivering::PULSE, |actor, _| actor.dispatch_due());
-        ctx.run_interval(reminders::REMINDER, Self::say_again);
+        ctx.run_interval(Duration::from_millis(REMINDER), Self::say_again);
         ctx.run_interval(peers::INQUIRY_PAUSE, |actor, ctx| {
             actor.inquire();
             actor.remind(ctx);

@@ -9,7 +9,8 @@
 //! Reading order: [`event`] and [`effect`] (what goes in and out), [`pending`] and `early` (the
 //! machine), `entry` and [`settle`] (the facts of one session and what they call for), `inbox`
 //! (early and unordered round messages), [`delivery`] (round messages until they are acknowledged),
-//! [`join`] and [`record`] (what is stored), [`batch`] (in which portions), [`limits`].
+//! [`join`] and [`record`] (what is stored), [`batch`] (in which portions), [`reminders`] (what is
+//! said again when), [`limits`].
 
 pub mod batch;
 pub mod delivery;
@@ -22,6 +23,7 @@ pub mod join;
 pub mod limits;
 pub mod pending;
 pub mod record;
+pub mod reminders;
 pub mod settle;
 
 pub use batch::Batch;
@@ -31,3 +33,4 @@ pub use event::{Event, Now};
 pub use join::{AttemptSecret, Joiner, PreparedJoin};
 pub use pending::Pending;
 pub use record::Record;
+pub use reminders::{Reminders, Unanswered};

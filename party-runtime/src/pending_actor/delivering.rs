@@ -1,12 +1,11 @@
 //! What runners send, and what is sent again because it may have been lost.
 
-use super::reminders::Unanswered;
 use super::{LinkUp, PendingActor};
 use crate::link::{NotSent, Outgoing};
 use actix::prelude::*;
-use mpc_pending::{Dispatch, Effect, Event, NotTaken};
+use mpc_pending::{Dispatch, Effect, Event, NotTaken, Unanswered};
 use mpc_wire::{RoundEnvelope, RoundHeader, SessionId, ToCoordinator};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often it is looked for round messages and acknowledgements that are due: a fraction of
 /// [`mpc_pending::limits::ACK_DELAY`]. An attempt that loses nothing waits for none of them.
@@ -80,7 +79,7 @@ impl PendingActor {
         let said = self.machine.handle(Event::Connected, now, &mut self.joiner);
         let standing = self.standings.keys().map(|session| (*session, Unanswered::Standing));
         let unanswered = said.iter().filter_map(Unanswered::of).chain(standing).collect();
-        let due = self.reminders.due(unanswered, Instant::now());
+        let due = self.reminders.due(unanswered, now);
         let is_due =
             |effect: &Effect| Unanswered::of(effect).is_none_or(|what| due.contains(&what));
         self.waiting.extend(said.into_iter().filter(is_due));

@@ -456,8 +456,11 @@ fn decode(
 ) -> Option<Event> {
     match message {
         ToCoordinator::Join { session, attempt, join } => {
-            let join = around.verify(session, &join).filter(|join| join.member() == from)?;
-            Some(Event::Joined { attempt, join })
+            let verified = around.verify(session, &join).filter(|join| join.member() == from);
+            Some(match verified {
+                Some(join) => Event::Joined { attempt, join },
+                None => Event::JoinBroken { from, attempt },
+            })
         }
         ToCoordinator::Decline { attempt, reason, .. } => {
             Some(Event::Declined { from, attempt, reason })

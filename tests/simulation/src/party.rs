@@ -13,6 +13,7 @@ use crate::engine::StubRun;
 use crate::happening::{AtParty, Happening, Life, Who};
 use crate::time::{Clock, Moment};
 use mpc_pending::record::StoredProgress;
+use mpc_pending::reminders::{REMINDER, Reminders};
 use mpc_pending::{Batch, Delivery, Effect, Event, Now, Pending, Record};
 use mpc_wire::{
     Attempt, DeclineReason, Identity, Intent, Objection, PartyId, SessionId, ToCoordinator,
@@ -22,9 +23,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How often the machine is told the time.
 const TICK: u64 = 1_000;
-
-/// How often what was not answered is said again.
-const REMINDER: u64 = 2_000;
 
 /// How long policy needs for a decision, at most.
 const DECISION: u64 = 4;
@@ -52,6 +50,7 @@ struct Process {
     delivery: Delivery,
     runs: BTreeMap<(SessionId, Attempt), StubRun>,
     standings: BTreeMap<SessionId, ToCoordinator>,
+    reminders: Reminders,
     waiting: VecDeque<Effect>,
     storing: Option<Batch>,
     /// When it is looked for what is due.
@@ -67,6 +66,7 @@ impl Process {
             delivery: Delivery::new(me),
             runs: BTreeMap::new(),
             standings: BTreeMap::new(),
+            reminders: Reminders::default(),
             waiting: VecDeque::new(),
             storing: None,
             pulse: None,

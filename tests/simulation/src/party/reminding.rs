@@ -4,8 +4,8 @@ use super::Party;
 use crate::around::Around;
 use crate::happening::AtParty;
 use crate::time::Moment;
-use mpc_pending::{Dispatch, Event};
-use mpc_wire::ToCoordinator;
+use mpc_pending::{Dispatch, Effect, Event, Unanswered};
+use mpc_wire::{SessionId, ToCoordinator};
 
 /// How finely it is looked for what is due, in milliseconds.
 const PULSE: u64 = 50;
@@ -37,20 +37,35 @@ impl Party {
         }
     }
 
-    /// Says again whatever the coordinator may not have heard, and where the runners stand.
+    /// Says again what the coordinator may not have heard, as far as it is due, and where the runners
+    /// stand.
     pub(super) fn say_again(&mut self, around: &mut Around) {
         if around.network.connection(self.id).is_none() {
             return;
         }
-        self.apply(Event::Connected, around);
-        let standings = self.process.as_ref().map(|process| process.standings.clone());
-        for standing in standings.unwrap_or_default().into_values() {
+        let now = self.now(around);
+        let Some(process) = &mut self.process else { return };
+        let said = process.machine.handle(Event::Connected, now, &mut self.joiner);
+        let standing = process.standings.keys().map(|session| (*session, Unanswered::Standing));
+        let unanswered = said.iter().filter_map(Unanswered::of).chain(standing).collect();
+        let due = process.reminders.due(unanswered, now);
+        let is_due =
+            |effect: &Effect| Unanswered::of(effect).is_none_or(|what| due.contains(&what));
+        process.waiting.extend(said.into_iter().filter(is_due));
+        self.perform_waiting(around);
+        let is_due = |session: &SessionId| due.contains(&(*session, Unanswered::Standing));
+        let Some(process) = &self.process else { return };
+        let standings = process.standings.iter().filter(|(session, _)| is_due(session));
+        for standing in standings.map(|(_, standing)| standing.clone()).collect::<Vec<_>>() {
             around.send_up(self.id, standing);
         }
     }
 
     /// The way to the coordinator is open (again).
     pub fn connected(&mut self, around: &mut Around) {
+        if let Some(process) = &mut self.process {
+            process.reminders.reconnected();
+        }
         self.say_again(around);
         let now = self.now(around);
         let due = self.process.as_mut().map(|process| process.delivery.connected(now));

@@ -4,28 +4,32 @@
 //! for long has found somebody busy, and must not keep him so. A thousand sessions that say everything
 //! again every two seconds are a load that no coordinator works off.
 
-use mpc_pending::Effect;
+use crate::effect::Effect;
+use crate::event::Now;
 use mpc_wire::{Attempt, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
-/// How often it is looked for what is due, and the first pause: a message that is lost holds a session
-/// up for no longer. An attempt that loses nothing is over before.
-pub(super) const REMINDER: Duration = Duration::from_secs(2);
+/// How often, in milliseconds, it is looked for what is due, and the first pause: a message that is
+/// lost holds a session up for no longer. An attempt that loses nothing is over before.
+pub const REMINDER: u64 = 2_000;
 
-/// The longest pause: whoever was away goes on within this time after it is back, even if nobody has
+/// The longest pause, in milliseconds: whoever was away goes on within this time after it is back, even if nobody has
 /// noticed that it was away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const LONGEST_PAUSE: u64 = 8_000;
 
-/// What a timer may be early by.
-const EARLY: Duration = Duration::from_millis(200);
+/// What a timer may be early by, in milliseconds.
+const EARLY: u64 = 200;
 
 /// Something of a session that the coordinator has not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Unanswered {
+pub enum Unanswered {
+    /// It was asked for.
     Request,
+    /// The party has joined the attempt.
     Join(Attempt),
+    /// A person has to approve before it can.
     AwaitingApproval(Attempt),
+    /// The attempt has ended.
     Outcome(Attempt),
     /// Where the runner stands.
     Standing,
@@ -33,7 +37,7 @@ pub(super) enum Unanswered {
 
 impl Unanswered {
     /// What an effect says to the coordinator, if it is something that is said until it is answered.
-    pub(super) fn of(effect: &Effect) -> Option<(SessionId, Self)> {
+    pub fn of(effect: &Effect) -> Option<(SessionId, Self)> {
         match effect {
             Effect::SendRequest(intent) => Some((intent.session, Self::Request)),
             Effect::SendJoin { session, attempt, .. } => Some((*session, Self::Join(*attempt))),
@@ -58,41 +62,43 @@ impl Unanswered {
 
 #[derive(Debug)]
 struct Pause {
-    length: Duration,
-    ends: Instant,
+    length: u64,
+    /// On the monotonic clock.
+    ends: u64,
 }
 
 /// The pauses of all that is not answered.
 #[derive(Debug, Default)]
-pub(super) struct Reminders(BTreeMap<(SessionId, Unanswered), Pause>);
+pub struct Reminders(BTreeMap<(SessionId, Unanswered), Pause>);
 
 impl Reminders {
     /// Of what is not answered now, what is to be said again. What is not among it any more was
     /// answered.
-    pub(super) fn due(
+    pub fn due(
         &mut self,
         unanswered: BTreeSet<(SessionId, Unanswered)>,
-        now: Instant,
+        now: Now,
     ) -> BTreeSet<(SessionId, Unanswered)> {
         self.0.retain(|known, _| unanswered.contains(known));
         unanswered.into_iter().filter(|what| self.is_due(*what, now)).collect()
     }
 
-    fn is_due(&mut self, what: (SessionId, Unanswered), now: Instant) -> bool {
+    fn is_due(&mut self, what: (SessionId, Unanswered), now: Now) -> bool {
         let Some(pause) = self.0.get_mut(&what) else {
-            self.0.insert(what, Pause { length: REMINDER, ends: now + REMINDER });
+            let ends = now.monotonic.saturating_add(REMINDER);
+            self.0.insert(what, Pause { length: REMINDER, ends });
             return true;
         };
-        if now + EARLY < pause.ends {
+        if now.monotonic.saturating_add(EARLY) < pause.ends {
             return false;
         }
         pause.length = (pause.length * 2).min(LONGEST_PAUSE);
-        pause.ends = now + pause.length;
+        pause.ends = now.monotonic.saturating_add(pause.length);
         true
     }
 
     /// The connection is a new one: what was said over the old one may be lost.
-    pub(super) fn reconnected(&mut self) {
+    pub fn reconnected(&mut self) {
         self.0.clear();
     }
 }
@@ -100,14 +106,18 @@ impl Reminders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mpc_wire::UnixMillis;
+
+    fn at(monotonic: u64) -> Now {
+        Now { monotonic, wall: UnixMillis(0) }
+    }
 
     fn seconds(reminders: &mut Reminders, what: Unanswered, session: SessionId) -> Vec<u64> {
-        let start = Instant::now();
         (0..40)
-            .filter(|second| second % REMINDER.as_secs() == 0)
+            .step_by(2)
             .filter(|second| {
                 let unanswered = BTreeSet::from([(session, what)]);
-                !reminders.due(unanswered, start + Duration::from_secs(*second)).is_empty()
+                !reminders.due(unanswered, at(1_000 * *second)).is_empty()
             })
             .collect()
     }
@@ -122,7 +132,7 @@ mod tests {
 
     #[test]
     fn something_else_and_a_new_connection_begin_anew() {
-        let (session, now) = (SessionId::generate(), Instant::now());
+        let (session, now) = (SessionId::generate(), at(0));
         let join = (session, Unanswered::Join(Attempt::FIRST));
         let outcome = (session, Unanswered::Outcome(Attempt::FIRST));
         let mut reminders = Reminders::default();
@@ -136,8 +146,8 @@ mod tests {
     fn nothing_is_kept_of_what_was_answered() {
         let join = (SessionId::generate(), Unanswered::Join(Attempt::FIRST));
         let mut reminders = Reminders::default();
-        reminders.due([join].into(), Instant::now());
-        assert!(reminders.due(BTreeSet::new(), Instant::now()).is_empty());
+        reminders.due([join].into(), at(0));
+        assert!(reminders.due(BTreeSet::new(), at(0)).is_empty());
         assert!(reminders.0.is_empty());
     }
 }
