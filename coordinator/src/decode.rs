@@ -154,7 +154,8 @@ fn is_proof(intent: &Intent, proven: &EpochStatement) -> bool {
     }
 }
 
-fn is_valid(intent: &Intent, signature: &Signature) -> bool {
+/// Whether it is a signature over just what the intent asks for, under its key.
+pub(crate) fn is_valid(intent: &Intent, signature: &Signature) -> bool {
     match &intent.kind {
         IntentKind::Sign { account, epoch, scheme, public_key, payload, .. } => {
             let digest = payload.digest(*account, *epoch, public_key);

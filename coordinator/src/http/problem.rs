@@ -68,6 +68,7 @@ codes! {
     EnrolmentTokenUsed = "enrolment_token_used", CONFLICT, "The enrolment token was used";
     TooManyEnrolmentTokens =
         "too_many_enrolment_tokens", CONFLICT, "There are too many enrolment tokens";
+    StoreCorrupt = "store_corrupt", INTERNAL_SERVER_ERROR, "What is stored cannot be believed";
     GatewayUnavailable =
         "gateway_unavailable", SERVICE_UNAVAILABLE, "The gateway takes no messages";
     TooManyApiKeys = "too_many_api_keys", CONFLICT, "There are too many API keys";
@@ -171,7 +172,18 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         // What went wrong inside is for operators, not for callers.
         tracing::error!(%error, "the store failed a request");
-        Self::new(Code::StoreUnavailable, "try again later").retry()
+        match error {
+            StoreError::Database(_) | StoreError::Closed => {
+                Self::new(Code::StoreUnavailable, "try again later").retry()
+            }
+            // Trying again does not mend it.
+            StoreError::Corrupt { .. } | StoreError::NotAFile | StoreError::SessionOver => {
+                Self::new(
+                    Code::StoreCorrupt,
+                    "have the operator look into the log, and run `mpc audit verify`",
+                )
+            }
+        }
     }
 }
 

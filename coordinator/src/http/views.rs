@@ -2,6 +2,7 @@
 
 use super::time::rfc3339;
 use crate::api_key::{Key, KeyId, Scopes};
+use crate::decode::is_valid;
 use crate::enrolment::{Ticket, TokenId};
 use crate::failure::Failure;
 use crate::names::{AccountState, AuxState, PartyState, Purpose, Role};
@@ -17,9 +18,9 @@ use mpc_session::{
     PastAttempt, Phase, RaisedObjection, Record, SessionEnd, SessionProduct, Status,
 };
 use mpc_wire::{
-    AccountId, Attempt, AuxId, DeclineReason, Epoch, IntentKind, KeyNumber, Objection, PartyId,
-    PublicKey, RequestId, RequesterName, Round, Scheme, SessionId, Signature, Stage, Threshold,
-    UnixMillis,
+    AccountId, Attempt, AuxId, DeclineReason, Epoch, Intent, IntentKind, KeyNumber, Objection,
+    PartyId, PublicKey, RequestId, RequesterName, Round, Scheme, SessionId, Signature, Stage,
+    Threshold, UnixMillis,
 };
 use serde::{Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -263,13 +264,13 @@ impl SessionView {
         }
         match &record.end {
             Some(SessionEnd::Completed(SessionProduct::Signature { signature, signers })) => {
-                view.signature = Some(SignatureView::new(signature)?);
+                view.signature = Some(SignatureView::of(intent, signature)?);
                 view.signers = Some(signers.clone());
                 view.quorum.clone_from(signers);
             }
             Some(SessionEnd::Completed(SessionProduct::Canary { signature, proven })) => {
                 let signers: BTreeSet<_> = proven.keys().copied().collect();
-                view.signature = Some(SignatureView::new(signature)?);
+                view.signature = Some(SignatureView::of(intent, signature)?);
                 view.quorum.clone_from(&signers);
                 view.signers = Some(signers);
             }
@@ -310,12 +311,15 @@ struct SignatureView {
 }
 
 impl SignatureView {
-    fn new(signature: &Signature) -> Result<Self, StoreError> {
+    /// The signature of an intent's session. It was verified before it was stored, and is once more
+    /// before it leaves: what lies in a database may have been altered there.
+    fn of(intent: &Intent, signature: &Signature) -> Result<Self, StoreError> {
+        let corrupt = |detail| StoreError::Corrupt { what: "signature", detail };
+        if !is_valid(intent, signature) {
+            return Err(corrupt(format!("session {} has not made it", intent.session)));
+        }
         let Signature::Ecdsa(signature) = signature;
-        let der = der(signature).map_err(|error| StoreError::Corrupt {
-            what: "signature",
-            detail: error.to_string(),
-        })?;
+        let der = der(signature).map_err(|error| corrupt(error.to_string()))?;
         Ok(Self {
             r: hex::encode(signature.r),
             s: hex::encode(signature.s),

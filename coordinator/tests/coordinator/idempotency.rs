@@ -34,6 +34,32 @@ async fn the_same_request_is_answered_alike_and_another_refused() {
     assert_ne!(without.json["session_id"], first.json["session_id"]);
 }
 
+/// What lies in a database may have been altered there: a stored signature is verified before it is
+/// told once more.
+#[actix_web::test]
+async fn an_altered_result_is_not_told() {
+    let world = World::of_three().await;
+    let account = world.account().await;
+    let key = [("Idempotency-Key", "sign-1")];
+    let first = world.sign(account, &key).await.expect(200);
+    let path = format!("/api/v1/sessions/{}", first.text("session_id"));
+    world.get(&path).await.expect(200);
+    let ecdsa = "$.end.completed.signature.signature.ecdsa";
+    for altered in
+        [format!("{ecdsa}.s[0]"), format!("{ecdsa}.r[31]"), format!("{ecdsa}.recovery_id")]
+    {
+        let changed = world
+            .numbers(&format!(
+                "UPDATE sessions SET record = json_set(record, '{altered}', \
+                 (json_extract(record, '{altered}') + 1) % 2) WHERE kind = 'sign' RETURNING 1"
+            ))
+            .await;
+        assert!(!changed.is_empty(), "{altered}");
+        world.sign(account, &key).await.expect_problem(500, "store_corrupt");
+        world.get(&path).await.expect_problem(500, "store_corrupt");
+    }
+}
+
 #[actix_web::test]
 async fn concurrent_duplicates_make_one_session() {
     let world = World::of_three().await;
