@@ -1,7 +1,7 @@
 //! What is read of a coordinator's or a party's database, without writing into it.
 
 use super::chain::{Row, Walk};
-use super::deeds::Deed;
+use super::deeds::{Deed, Lasting};
 use super::{CannotCheck, Expected, LogKey, LogSource, WitnessedHead};
 use coordinator::audit_keeper;
 use mpc_wire::audit::{Entry, Head};
@@ -97,6 +97,8 @@ pub(super) struct ReadLog {
     pub(super) hashes: BTreeMap<u64, EntryHash>,
     /// What the database holds without the entry that was written with it, for people.
     pub(super) unentered: Vec<String>,
+    /// What was undone, for people, each with the entry that tells of it.
+    pub(super) undone: Vec<(u64, String)>,
     /// Whether the entries tell of an exchange of heads, but no head of anybody is left.
     pub(super) has_lost_witnesses: bool,
 }
@@ -197,6 +199,7 @@ impl Database {
             fault,
             hashes,
             unentered: self.unentered().await?,
+            undone: self.undone().await?,
             has_lost_witnesses: has_exchanged && !self.is_there(NEWEST_HEADS).await?,
         })
     }
@@ -208,6 +211,20 @@ impl Database {
             let rows = self.all(&deed.sql(), []).await?;
             if !rows.is_empty() {
                 told.push(deed.without_entry(rows.iter().map(name_of).collect()));
+            }
+        }
+        Ok(told)
+    }
+
+    /// What is not stored any more although it is for good.
+    async fn undone(&self) -> Result<Vec<(u64, String)>, CannotCheck> {
+        let mut told = Vec::new();
+        for lasting in Lasting::of(self.kind) {
+            let rows = self.all(&lasting.sql(), []).await?;
+            if let Some(first) = rows.first() {
+                let number = first.try_get_by_index::<i64>(1).ok();
+                let number = number.and_then(|number| number.try_into().ok()).unwrap_or(0);
+                told.push((number, lasting.undone(rows.iter().map(name_of).collect())));
             }
         }
         Ok(told)

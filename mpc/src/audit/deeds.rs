@@ -1,5 +1,6 @@
 //! Deeds: what is stored in one commit with an entry that tells of it. A deed without its entry shows
-//! that the log was cut or rewritten, also where nobody has witnessed the entry.
+//! that the log was cut or rewritten, also where nobody has witnessed the entry; an entry whose deed
+//! is for good and not there any more, that somebody has undone it past the coordinator.
 
 use super::database::LogKind;
 use Told::{Decision, Detail, Subject};
@@ -75,6 +76,109 @@ impl Deed {
         format!("no entry {events} tells of {} that is stored: {names}{more}", self.what)
     }
 }
+
+/// Something that an entry tells of and that is for good.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lasting {
+    /// What it is, for people.
+    what: &'static str,
+    /// The event of its entries.
+    event: &'static str,
+    /// Finds what an `entry` tells of where it is still so.
+    still: &'static str,
+}
+
+impl Lasting {
+    /// What lasts in a database of this kind.
+    pub(super) const fn of(kind: LogKind) -> &'static [Self] {
+        match kind {
+            LogKind::Coordinator => LASTING_OF_COORDINATOR,
+            LogKind::Party => &[],
+        }
+    }
+
+    /// Asks for the names of what was undone, each with its newest entry, for one more than are named.
+    pub(super) fn sql(&self) -> String {
+        format!(
+            "SELECT subject, MAX(number) FROM audit_log AS entry WHERE event = '{}' \
+             AND NOT EXISTS (SELECT 1 FROM {}) GROUP BY subject ORDER BY 2 LIMIT {}",
+            self.event,
+            self.still,
+            MAX_NAMED + 1
+        )
+    }
+
+    /// Says that these were undone.
+    pub(super) fn undone(&self, names: Vec<String>) -> String {
+        let more = if names.len() > MAX_NAMED { " and others" } else { "" };
+        let names: Vec<_> = names.iter().take(MAX_NAMED).map(|name| printable(name)).collect();
+        let (event, names) = (self.event, names.join(", "));
+        format!("{} is not stored any more, of which {event} tells: {names}{more}", self.what)
+    }
+}
+
+const LASTING_OF_COORDINATOR: &[Lasting] = &[
+    Lasting {
+        what: "a session",
+        event: "session_opened",
+        still: "sessions WHERE session_id = entry.subject",
+    },
+    Lasting {
+        what: "a session's end",
+        event: "session_ended",
+        still: "sessions WHERE session_id = entry.subject AND state = entry.decision",
+    },
+    Lasting {
+        what: "an account",
+        event: "account_created",
+        still: "accounts WHERE account_id = entry.subject",
+    },
+    Lasting {
+        what: "an API key",
+        event: "api_key_created",
+        still: "api_keys WHERE key_id = entry.subject",
+    },
+    Lasting {
+        what: "an API key's revocation",
+        event: "api_key_revoked",
+        still: "api_keys WHERE key_id = entry.subject AND revoked_at IS NOT NULL",
+    },
+    Lasting {
+        what: "a party",
+        event: "party_registered",
+        still: "parties WHERE party_id = entry.subject",
+    },
+    Lasting {
+        what: "an enrolled party",
+        event: "party_enrolled",
+        still: "parties WHERE party_id = entry.subject",
+    },
+    Lasting {
+        what: "a party's revocation",
+        event: "party_revoked",
+        still: "parties WHERE party_id = entry.subject AND revoked_at IS NOT NULL",
+    },
+    Lasting {
+        what: "a party's newer key",
+        event: "party_key_rotated",
+        still: "parties WHERE party_id = entry.subject AND (NOT json_valid(entry.detail) \
+                OR key_number >= json_extract(entry.detail, '$.number'))",
+    },
+    // Tokens are deleted once they have expired; one that is there was used or not.
+    Lasting {
+        what: "the use of an enrolment token",
+        event: "party_enrolled",
+        still: "parties WHERE NOT json_valid(entry.detail) OR NOT EXISTS (SELECT 1 \
+                FROM enrolment_tokens WHERE token_id = json_extract(entry.detail, '$.token') \
+                AND used_by IS NOT entry.subject)",
+    },
+    Lasting {
+        what: "the cancellation of an enrolment token",
+        event: "enrolment_token_cancelled",
+        still: "audit_log WHERE NOT EXISTS (SELECT 1 FROM enrolment_tokens \
+                WHERE token_id = entry.subject)",
+    },
+];
 
 /// A name that cannot write on the terminal, nor fill it.
 fn printable(name: &str) -> String {

@@ -206,12 +206,15 @@ impl<'a> LogJudge<'a> {
         }
     }
 
-    /// What was done must have been entered. Where the log holds together, what is missing stood at its
-    /// end.
+    /// What was done must have been entered, and what was entered for good must still be so. Where the
+    /// log holds together, what is missing stood at its end.
     fn deeds(&mut self) {
         let next = self.log.head.count.saturating_add(1);
         for told in &self.log.unentered {
             self.find(next, Problem::Unentered, told.clone());
+        }
+        for (number, told) in &self.log.undone {
+            self.find(*number, Problem::Undone, told.clone());
         }
     }
 

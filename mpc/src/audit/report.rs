@@ -68,6 +68,8 @@ pub enum Problem {
     Missing,
     /// Something is stored, and the entry that was written with it is gone.
     Unentered,
+    /// An entry tells of something that is for good, and it is not stored any more.
+    Undone,
     /// An entry stands where another was written.
     Moved,
     /// The entries hold together, but are not those of which a head is held.
@@ -95,6 +97,7 @@ impl Problem {
             Self::Altered => "altered",
             Self::Missing => "missing",
             Self::Unentered => "unentered",
+            Self::Undone => "undone",
             Self::Moved => "moved",
             Self::Rewritten => "rewritten",
             Self::Unsigned => "unsigned",

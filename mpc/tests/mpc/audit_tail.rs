@@ -284,6 +284,52 @@ fn unentered(demo: &Demo, log: &str, sql: &'static str) -> Vec<String> {
     found.map(|found| found.detail).collect()
 }
 
+/// What was revoked, used up or made stays so, whatever somebody writes into the database.
+#[test]
+fn what_was_undone_past_the_coordinator_is_told() {
+    let (data, _) = worked(|node| {
+        let key = node.ask(&["apikey", "create", "--name", "one", "--scope", "read"]);
+        node.ask(&["apikey", "revoke", key["id"].as_str().unwrap()]);
+        let parties = node.ask(&["party", "list"]);
+        let party = parties["parties"][0]["party_id"].as_str().unwrap().to_owned();
+        stdout(node.client(&["party", "revoke", &party]).output().unwrap());
+    });
+    for (sql, what) in [
+        ("UPDATE api_keys SET revoked_at = NULL", "an API key's revocation is not"),
+        ("DELETE FROM api_keys", "an API key is not"),
+        ("UPDATE parties SET revoked_at = NULL", "a party's revocation is not"),
+        ("DELETE FROM parties WHERE revoked_at IS NOT NULL", "a party is not"),
+        ("DELETE FROM sessions WHERE kind = 'sign'", "a session is not"),
+        ("UPDATE sessions SET state = 'failed' WHERE kind = 'sign'", "a session's end is not"),
+        ("DELETE FROM accounts", "an account is not"),
+        (
+            "INSERT INTO audit_log SELECT MAX(number) + 1, 1, 'party_key_rotated', '', \
+             (SELECT party_id FROM parties LIMIT 1), '', '', '{\"number\":7}', '' FROM audit_log",
+            "a party's newer key is not",
+        ),
+        (
+            "INSERT INTO enrolment_tokens VALUES ('00', '', NULL, 0, 0, NULL, NULL); \
+             INSERT INTO audit_log SELECT MAX(number) + 1, 1, 'party_enrolled', '', 'x', '', '', \
+             '{\"token\":\"00\"}', '' FROM audit_log",
+            "the use of an enrolment token is not",
+        ),
+        (
+            "INSERT INTO enrolment_tokens VALUES ('00', '', NULL, 0, 0, NULL, NULL); \
+             INSERT INTO audit_log SELECT MAX(number) + 1, 1, 'enrolment_token_cancelled', '', \
+             '00', '', '', '', '' FROM audit_log",
+            "the cancellation of an enrolment token is not",
+        ),
+    ] {
+        let data = copy(data.path());
+        tamper(&database(data.path(), "coordinator"), &Tampering::Sql(sql));
+        let [_, found] = findings(data.path(), "coordinator");
+        let undone = found.iter().filter(|found| found.problem == Problem::Undone);
+        let undone: Vec<_> = undone.collect();
+        assert!(undone.iter().any(|found| found.detail.contains(what)), "{sql}: {found:?}");
+        assert!(undone.iter().all(|found| found.number > 0), "{sql}: {found:?}");
+    }
+}
+
 #[test]
 fn a_kept_head_that_cannot_be_read_is_told_and_keeps_no_node_from_starting() {
     let data = Demo::shared().copy();
