@@ -297,7 +297,10 @@ fn row_25_nothing_that_a_node_its_parties_and_its_clients_do_tells_a_secret_at_t
     // A private key in the place of a public one, in a policy that running parties are to load.
     let private = fs::read_to_string(&requesters[0].1).unwrap().replace('\n', "\\n");
     let misplaced = policy.replace("[[requester]]", "[[requester]]\nx = 1\n");
-    for wrong in [format!("[[requester]]\nname = \"a\"\npublic_key = \"{private}\"\n"), misplaced] {
+    let key = format!("[[requester]]\nname = \"a\"\npublic_key = \"{private}\"\n");
+    let table = format!("requester = \"{private}\"\n");
+    let date = format!("[[requester]]\nname = \"a\"\nexpires_at = \"{private}\"\n");
+    for wrong in [key, table, date, misplaced] {
         fs::write(&policy_file, wrong).unwrap();
         let mut reload = mpc(&["party", "reload-policy", "--data"]);
         let said = failure(told.run(reload.arg(folder.join("party-1"))), 1);

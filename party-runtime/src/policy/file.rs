@@ -92,12 +92,12 @@ pub enum PolicyError {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("cannot read the policy file {path}: {source}")]
+    #[error("cannot read the policy file {path}: {fault}")]
     Read {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// The file is too large.
     #[error("the policy file {path} is longer than {MAX_POLICY_FILE} bytes")]
@@ -125,12 +125,12 @@ pub enum LoadError {
         owner: u32,
     },
     /// The file is no policy.
-    #[error("the policy file {path} cannot be used: {source}")]
+    #[error("the policy file {path} cannot be used: {fault}")]
     Policy {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
-        source: PolicyError,
+        /// What is wrong in it. Said above, and so no source of its own.
+        fault: PolicyError,
     },
     /// The profile's own policy cannot be made.
     #[error(transparent)]
@@ -143,7 +143,7 @@ pub enum LoadError {
 /// Reads a policy file.
 pub(crate) fn load(path: &Path, profile: Profile) -> Result<Policy, LoadError> {
     use std::os::unix::fs::MetadataExt;
-    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let failed = |fault| LoadError::Read { path: path.to_owned(), fault };
     let file = std::fs::File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
@@ -160,7 +160,7 @@ pub(crate) fn load(path: &Path, profile: Profile) -> Result<Policy, LoadError> {
         return Err(LoadError::TooLong { path: path.to_owned() });
     }
     Policy::parse(&text, profile)
-        .map_err(|source| LoadError::Policy { path: path.to_owned(), source })
+        .map_err(|fault| LoadError::Policy { path: path.to_owned(), fault })
 }
 
 /// The rules of a policy, as the file gives them. `policy.sample.toml` says what each field is for.
@@ -275,7 +275,19 @@ fn misread(text: &str, error: &toml::de::Error) -> PolicyError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = 1 + before.matches('\n').count();
     let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
-    PolicyError::Toml { line, column, message: error.message().to_owned() }
+    PolicyError::Toml { line, column, message: without_values(error.message()) }
+}
+
+/// What a parser says without what it quotes of the file: `invalid type: string "…", expected a
+/// sequence` without the string. What was expected stays, and which field is missing.
+fn without_values(message: &str) -> String {
+    let Some(quoted) = message.find(['"', '`']) else { return message.to_owned() };
+    let (own_words, _) = message.split_at(quoted);
+    if own_words.contains("expected") || own_words.starts_with("missing field") {
+        return message.to_owned();
+    }
+    let expected = message.rfind(", expected").and_then(|at| message.get(at..));
+    format!("{}{}", own_words.trim_end(), expected.unwrap_or_default())
 }
 
 impl PolicyFile {
