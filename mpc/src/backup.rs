@@ -1,5 +1,6 @@
 //! `mpc party backup` and `mpc party restore`.
 
+use crate::key_file;
 use crate::keys::PartyArgs;
 use crate::master_key::MasterKeyArgs;
 use crate::party::folder_for;
@@ -14,7 +15,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use zeroize::Zeroizing;
 
 /// Arguments of `mpc party backup`.
 #[derive(Debug, Args)]
@@ -95,10 +95,8 @@ async fn write(
 /// Runs `mpc party restore`.
 pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<()> {
     let RestoreArgs { party, key, identity, disaster, file } = args;
-    let text = std::fs::read_to_string(&identity)
-        .map(Zeroizing::new)
-        .with_context(|| format!("cannot read {}", identity.display()))?;
-    let identities = Identities::parse(&text)?;
+    let text = key_file::read_private(&identity, "age identity")?;
+    let identities = Identities::parse(text.expose())?;
     let input = File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let opened = OpenedBackup::read(&identities, BufReader::new(input))?;
     let summary = opened.summary();
