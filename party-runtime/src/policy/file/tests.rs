@@ -184,7 +184,7 @@ fn no_refusal_quotes_what_stands_in_the_file() {
         (format!("require_requester_signature = \"{secret}\""), "expected a boolean"),
         (format!("max_authorization_life = \"{secret}\""), ""),
         (format!("{secret} = 1"), "unknown field, expected one of"),
-        (format!("{secret}"), "expected"),
+        (secret.to_owned(), "expected"),
         (format!("[{secret}]"), "unknown field, expected one of"),
         (format!("payloads = [\"{secret}\"]"), "unknown variant, expected `digest` or"),
         (format!("[[requester]]\nname = \"a\"\npublic_key = \"{secret}\""), "line "),
