@@ -20,7 +20,8 @@ const LIFE: u64 = 120;
 /// How long nobody may be there to say that a session has ended.
 const OUTAGE: Duration = Duration::from_secs(30);
 
-/// Sessions that run at a time.
+/// Sessions that run at a time. More of them would share the CPUs for so long that none is done between
+/// two faults.
 const AT_A_TIME: usize = 2;
 
 /// What breaks.
