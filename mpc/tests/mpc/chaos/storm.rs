@@ -11,8 +11,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// The pause between two faults.
+/// From one fault to the next.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a fault lasts. Whatever dies in it loses its work; were something broken all of the time,
+/// most sessions would have none to be done in.
+const LASTS: Duration = Duration::from_millis(500);
 
 /// How long a session may take, in seconds.
 const LIFE: u64 = 120;
@@ -111,8 +115,9 @@ async fn a_storm(signings: usize) {
             let fault = fault(seed, number);
             println!("{:?}: {fault:?}", begun.elapsed());
             fault.strike(&mut site.borrow_mut());
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(LASTS).await;
             fault.mend(&mut site.borrow_mut());
+            tokio::time::sleep(PAUSE - LASTS).await;
         }
     };
     tokio::select! {
