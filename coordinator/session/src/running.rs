@@ -76,12 +76,15 @@ impl Session {
     ) {
         match self.running_as(header.to, header.attempt) {
             Ok(_) => {
+                // Whether it was sent too much, or something on the way left gaps, cannot be told:
+                // nobody is named, and both are rather not asked again.
                 let failure = AttemptFailure {
                     kind: FailureKind::Transport,
-                    guilty: BTreeSet::from([header.to]),
+                    guilty: BTreeSet::new(),
                     detail: "a member had no room for a round message".into(),
                 };
-                self.attempt_failed(failure, now, effects);
+                let suspects = BTreeSet::from([header.from, header.to]);
+                self.attempt_spoilt(&suspects, failure, now, effects);
             }
             Err(cause) => effects.push(Effect::Drop { from: header.to, cause }),
         }

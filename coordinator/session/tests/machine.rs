@@ -404,3 +404,15 @@ fn declines_and_objections_survive_a_restart() {
     assert_eq!(failure.reason, FailureReason::Declined(DeclineReason::NotAllowed));
     assert_eq!(failure.parties, [declined, from].map(|n| harness.party(n)).into());
 }
+
+/// Too much of one member, or gaps that somebody on the way has left: that cannot be told.
+#[test]
+fn nobody_is_named_where_a_member_has_no_room_for_a_round_message() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1, 2]);
+    let (from, to) = (harness.member(0), harness.member(1));
+    harness.step(&Op::JoinAll);
+    harness.step(&Op::RoundRefused { from, to, stale: false });
+    let [past] = &harness.durable().past[..] else { panic!("{:?}", harness.session()) };
+    assert_eq!(past.kind, FailureKind::Transport);
+    assert!(past.parties.is_empty(), "{past:?}");
+}
