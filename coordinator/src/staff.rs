@@ -118,8 +118,23 @@ impl Staff {
 
     /// Stops them in the order in which they use each other.
     async fn stop(&self) {
-        stop("accounts", &self.accounts, StopAccounts).await;
-        stop("pool", &self.pool, StopPool).await;
+        let Self { hub, supervisor, accounts, signing: _, pool, herald } = self.clone();
+        stop("accounts", &accounts, StopAccounts).await;
+        stop("pool", &pool, StopPool).await;
+        Front { hub, supervisor, herald }.stop().await;
+    }
+}
+
+/// Those of a staff who are there before anything that is stored is taken up.
+#[derive(Debug, Clone)]
+struct Front {
+    hub: Addr<Hub>,
+    supervisor: Addr<Supervisor>,
+    herald: Addr<Herald>,
+}
+
+impl Front {
+    async fn stop(&self) {
         stop("supervisor", &self.supervisor, StopSessions).await;
         stop("herald", &self.herald, StopHerald).await;
         stop("hub", &self.hub, StopHub).await;
@@ -177,6 +192,26 @@ impl Factory {
         ));
         let herald = Herald::new(heads, notice("herald")).start();
 
+        let front = Front { hub, supervisor, herald };
+        match self.take_up(&front, activation, &notice).await {
+            Ok(staff) => Ok((staff, died)),
+            Err(error) => {
+                // Or this hub would keep the gateway's messages from the next one.
+                front.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes up what is stored, and makes those who look for it.
+    async fn take_up(
+        &self,
+        front: &Front,
+        activation: Activation,
+        notice: &impl Fn(&'static str) -> DeathNotice,
+    ) -> Result<Staff, StaffError> {
+        let Self { store, roster, clock, limits, .. } = self;
+        let Front { hub, supervisor, herald } = front.clone();
         // Sessions come back before pool and accounts look for them.
         let sessions = supervisor.send(Resume).await??;
         let pool = Pool::new(
@@ -199,7 +234,16 @@ impl Factory {
             retry_pause: limits.retry_pause,
         };
         let accounts = Accounts::new(parts, limits, notice("accounts")).start();
-        let pending = accounts.send(ResumeAccounts).await??;
+        let resumed: Result<_, StaffError> =
+            async { Ok(accounts.send(ResumeAccounts).await??) }.await;
+        let pending = match resumed {
+            Ok(pending) => pending,
+            Err(error) => {
+                stop("accounts", &accounts, StopAccounts).await;
+                stop("pool", &pool, StopPool).await;
+                return Err(error);
+            }
+        };
         tracing::info!(sessions, pending_accounts = pending, "taken up again");
         let signing = Signing {
             store: store.clone(),
@@ -207,7 +251,7 @@ impl Factory {
             clock: *clock,
             deadline: limits.sign_deadline,
         };
-        Ok((Staff { hub, supervisor, accounts, signing, pool, herald }, died))
+        Ok(Staff { hub, supervisor, accounts, signing, pool, herald })
     }
 }
 
@@ -259,7 +303,7 @@ async fn keep(
     loop {
         let who = tokio::select! {
             // Also when the coordinator itself was dropped without a stop: it goes on then.
-            Ok(()) = &mut stopped => break,
+            Ok(()) = &mut stopped, if !stopped.is_terminated() => break,
             Some(who) = died.recv() => who,
         };
         deaths += 1;
@@ -267,7 +311,11 @@ async fn keep(
         let dead = Arc::clone(&current.borrow());
         dead.stop().await;
         died = loop {
-            tokio::time::sleep(RESTART_PAUSE).await;
+            tokio::select! {
+                // The dead were stopped already.
+                Ok(()) = &mut stopped, if !stopped.is_terminated() => return,
+                () = tokio::time::sleep(RESTART_PAUSE) => {}
+            }
             match factory.make().await {
                 Ok((staff, died)) => {
                     current.send_replace(Arc::new(staff));

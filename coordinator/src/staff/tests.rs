@@ -4,6 +4,7 @@ use crate::supervisor::{Find, Open};
 use mpc_wire::{
     Downlink, Identity, Intent, IntentKind, PartyId, RequestId, Scheme, SessionId, ToParty,
 };
+use sea_orm::{ConnectionTrait, Database};
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ struct World {
     parties: BTreeSet<PartyId>,
     uplink: mpsc::Sender<Uplink>,
     downlink: mpsc::Receiver<Downlink>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
@@ -53,7 +54,27 @@ impl World {
             limits: Limits::default(),
             uplink: Arc::new(Mutex::new(from_gateway)),
         });
-        Self { keeper: keeper.await.unwrap(), clock, parties, uplink, downlink, _dir: dir }
+        Self { keeper: keeper.await.unwrap(), clock, parties, uplink, downlink, dir }
+    }
+
+    /// Makes what is stored of sessions unreadable, or readable again.
+    async fn rename(&self, from: &str, to: &str) {
+        let url = format!("sqlite://{}", self.dir.path().join("c.db").display());
+        let db = Database::connect(url).await.unwrap();
+        db.execute_unprepared(&format!("ALTER TABLE {from} RENAME TO {to}")).await.unwrap();
+        db.close().await.unwrap();
+    }
+
+    /// The hub hears what the gateway says.
+    async fn is_heard(&self) {
+        let party = *self.parties.first().unwrap();
+        self.uplink.send(Uplink::Offline { party }).await.unwrap();
+        self.uplink.send(Uplink::Online { party, label: String::new() }).await.unwrap();
+        let started = std::time::Instant::now();
+        while self.uplink.capacity() < self.uplink.max_capacity() {
+            assert!(started.elapsed() < Duration::from_secs(10), "nobody listens");
+            tokio::task::yield_now().await;
+        }
     }
 
     fn staff(&self) -> Arc<Staff> {
@@ -108,15 +129,33 @@ async fn whichever_actor_dies_a_fresh_staff_goes_on() {
         let found = world.staff().supervisor.send(Find(session)).await.unwrap().unwrap();
         assert!(found.actor.is_some());
         assert!(staff.supervisor.send(Find(session)).await.is_err(), "{who}");
-        // The new hub hears what the gateway says.
-        let party = *world.parties.first().unwrap();
-        world.uplink.send(Uplink::Offline { party }).await.unwrap();
-        world.uplink.send(Uplink::Online { party, label: String::new() }).await.unwrap();
-        let started = std::time::Instant::now();
-        while world.uplink.capacity() < world.uplink.max_capacity() {
-            assert!(started.elapsed() < Duration::from_secs(10), "nobody listens");
-            tokio::task::yield_now().await;
-        }
+        world.is_heard().await;
     }
     world.keeper.stop().await;
+}
+
+/// The store is away while the actors are replaced, several times over.
+#[actix_web::test]
+async fn a_staff_that_could_not_begin_leaves_nobody_behind() {
+    let mut world = World::new().await;
+    let session = world.open().await;
+    world.invited_to(session).await;
+    let mut current = world.keeper.current();
+    world.rename("sessions", "away").await;
+    world.staff().hub.send(Crash).await.unwrap_err();
+    // So long as some tries take.
+    tokio::time::sleep(4 * RESTART_PAUSE).await;
+    assert!(!current.has_changed().unwrap(), "it began without a store");
+    world.rename("away", "sessions").await;
+    current.changed().await.unwrap();
+    world.invited_to(session).await;
+    world.is_heard().await;
+    let found = world.staff().supervisor.send(Find(session)).await.unwrap().unwrap();
+    assert!(found.actor.is_some());
+
+    // Nor does it keep the coordinator from stopping.
+    world.rename("sessions", "away").await;
+    world.staff().hub.send(Crash).await.unwrap_err();
+    tokio::time::sleep(2 * RESTART_PAUSE).await;
+    timeout(Duration::from_secs(10), world.keeper.stop()).await.unwrap();
 }
