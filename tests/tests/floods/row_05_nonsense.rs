@@ -36,7 +36,7 @@ fn pour(
     let started = Instant::now();
     for beat in 0..count {
         let due = started + BEAT * beat as u32;
-        // The rate itself.
+        // The flood's rate, which is what is tested: nothing is waited for by it.
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let mut socket = Hostile::upgrade(dial(from, gateway).unwrap()).unwrap();
         let challenge = socket.challenge().unwrap();
