@@ -163,7 +163,8 @@ impl Hub {
         }
     }
 
-    /// Tells a party that a session is over, or was never known, so that it can forget it.
+    /// Tells a party that a session is over, or was never known, so that it can forget it; an attempt
+    /// that the end has stopped is stopped there, too.
     fn look_up(&mut self, party: PartyId, session: SessionId, ctx: &mut Context<Self>) {
         if self.lookups >= MAX_LOOKUPS {
             tracing::warn!(%party, %session, "too many questions about sessions that do not run");
@@ -175,10 +176,12 @@ impl Hub {
             match store.session(session).await {
                 // It is being taken up again, and will invite the party to its next attempt.
                 Ok(Some(stored)) if stored.record.end.is_none() => {}
-                Ok(Some(_) | None) => {
-                    let message = Box::new(ToParty::Finished { session });
-                    if let Err(error) = post.deliver(party, message).await {
-                        tracing::warn!(%party, %session, %error, "an answer was lost");
+                Ok(stored) => {
+                    let abort = stored.and_then(|stored| stored.record.abort());
+                    for message in abort.into_iter().chain([ToParty::Finished { session }]) {
+                        if let Err(error) = post.deliver(party, Box::new(message)).await {
+                            tracing::warn!(%party, %session, %error, "an answer was lost");
+                        }
                     }
                 }
                 Err(error) => tracing::warn!(%party, %session, %error, "cannot look it up"),

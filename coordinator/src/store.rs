@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod api_key;
+mod attempt;
 pub(crate) mod audit;
 pub(crate) mod aux_set;
 pub(crate) mod enrolment;
@@ -61,6 +62,9 @@ pub enum StoreError {
     /// The session has ended, or there is none: its record cannot change.
     #[error("the session is over")]
     SessionOver,
+    /// The session has gone on without whoever wanted to store this.
+    #[error("a newer attempt of the session, or another plan of this one, is stored")]
+    Superseded,
 }
 
 /// The coordinator's database. Clones share its connections.

@@ -1,8 +1,8 @@
 //! Makes session actors, notices their deaths, and answers each with a fresh one.
 //!
 //! An actor that dies drops its half of a channel unused: the supervisor sees that, counts it, and
-//! restores the session from its record as a new actor, whose attempt has a new number. Nothing of
-//! the dead actor's memory is used again.
+//! restores the session from its record as a new actor, which asks the members of the attempt under
+//! way what became of that. Nothing of the dead actor's memory is used again.
 
 use crate::hub::Detach;
 use crate::opening::{EndWatch, OpenError, Opening};
@@ -299,7 +299,9 @@ async fn open(around: &Surroundings, opening: Opening) -> Result<Birth, OpenErro
     match around.store.open_session(new).await? {
         Written::Stored => Ok(Birth { session, effects, believed, created_at }),
         Written::KeyTaken => Err(OpenError::KeyTaken),
-        Written::SessionExists | Written::SessionOver => Err(OpenError::SessionExists),
+        Written::SessionExists | Written::SessionOver | Written::Superseded => {
+            Err(OpenError::SessionExists)
+        }
     }
 }
 

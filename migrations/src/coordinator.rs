@@ -8,6 +8,7 @@ mod m0005_idempotency;
 mod m0006_api_keys;
 mod m0007_enrolment;
 mod m0008_audit;
+mod m0009_attempts;
 
 use sea_orm_migration::prelude::*;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_api_keys::Migration),
             Box::new(m0007_enrolment::Migration),
             Box::new(m0008_audit::Migration),
+            Box::new(m0009_attempts::Migration),
         ]
     }
 }

@@ -310,6 +310,12 @@ pub struct PastAttempt {
     /// Why it failed.
     #[serde(flatten)]
     pub failure: Failure,
+    /// The member whose word that is; none if the coordinator saw it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_by: Option<PartyId>,
+    /// The stable name of the reason for which a member declined, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declined: Option<String>,
 }
 
 /// A signature in its usual forms, each in hexadecimal digits.

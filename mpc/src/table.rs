@@ -2,7 +2,7 @@
 
 use mpc::api::{
     Account, Accounts, ApiKey, ApiKeyText, ApiKeys, EnrolmentToken, Failure, Parties, Party,
-    Session,
+    PastAttempt, Session,
 };
 use mpc_wire::PartyId;
 use party_runtime::vault::VaultStatus;
@@ -89,7 +89,7 @@ impl Table for Session {
             "past attempts",
             self.past_attempts
                 .iter()
-                .map(|past| format!("{}: {}", past.attempt, failure(&past.failure))),
+                .map(|past| format!("{}: {}", past.attempt, past_attempt(past))),
         );
         fields.all(
             "declined by",
@@ -219,6 +219,12 @@ fn failure(failure: &Failure) -> String {
     let parties: Vec<_> = failure.parties.iter().map(PartyId::to_string).collect();
     let by = if parties.is_empty() { String::new() } else { format!(" ({})", parties.join(", ")) };
     format!("{}: {}{by}", failure.reason, printable(&failure.detail))
+}
+
+fn past_attempt(past: &PastAttempt) -> String {
+    let reporter = past.reported_by.filter(|reporter| !past.failure.parties.contains(reporter));
+    let says = reporter.map_or_else(String::new, |reporter| format!(", says {reporter}"));
+    format!("{}{says}", failure(&past.failure))
 }
 
 fn text(value: Option<impl Display>) -> String {

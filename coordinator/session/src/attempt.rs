@@ -5,7 +5,7 @@ use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure};
 use crate::record::{PastAttempt, RaisedObjection};
 use crate::session::Session;
-use crate::state::{Gathering, Joining, Origin, Patience, Running, State};
+use crate::state::{Gathering, Joining, Origin, Running, State};
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
     AbortReason, Attempt, AttemptFailure, AttemptPlan, DeclineReason, FailureKind, Objection,
@@ -30,18 +30,68 @@ const MAX_BROKEN_JOINS: u32 = 3;
 /// attempt. More of them say nothing new.
 pub const MAX_OBJECTIONS: usize = 64;
 
+/// A failed attempt, and whom that speaks against.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    failure: AttemptFailure,
+    reported_by: Option<PartyId>,
+    suspects: BTreeSet<PartyId>,
+    declined: Option<DeclineReason>,
+}
+
+impl Fault {
+    /// A failure that the coordinator saw itself.
+    pub(crate) fn seen(failure: AttemptFailure) -> Self {
+        let suspects = failure.guilty.clone();
+        Self { failure, reported_by: None, suspects, declined: None }
+    }
+
+    /// As [`Self::seen`], where others than the named are rather not asked again.
+    pub(crate) fn suspecting(suspects: BTreeSet<PartyId>, failure: AttemptFailure) -> Self {
+        Self { suspects, ..Self::seen(failure) }
+    }
+
+    /// A failure by a member's word. If it names others, the word speaks against itself as well.
+    pub(crate) fn reported(by: PartyId, failure: AttemptFailure) -> Self {
+        let mut fault = Self { reported_by: Some(by), ..Self::seen(failure) };
+        if !fault.suspects.is_empty() {
+            fault.suspects.insert(by);
+        }
+        fault
+    }
+
+    /// A member's decline.
+    pub(crate) fn declined(by: PartyId, reason: DeclineReason) -> Self {
+        // That its attempt is dead, or another one, is what it may have been told itself.
+        let is_its_own =
+            !matches!(reason, DeclineReason::AttemptOver | DeclineReason::PlanMismatch);
+        let failure = AttemptFailure {
+            kind: FailureKind::PeerMissing,
+            guilty: is_its_own.then_some(by).into_iter().collect(),
+            detail: format!("a member declined: {reason}"),
+        };
+        let suspects = BTreeSet::from([by]);
+        Self { failure, reported_by: Some(by), suspects, declined: Some(reason) }
+    }
+}
+
 impl Session {
     /// Plans the next attempt if a quorum can be reached; else the session waits for parties.
     pub(crate) fn try_attempt(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         let size = self.intent.quorum_size();
-        let Some(quorum) = self.candidates.quorum(size) else {
+        let Some(quorum) = self.candidates.quorum(size, &self.past) else {
             self.state = State::Gathering(Gathering);
             return;
         };
         self.plan_attempt(quorum, now, effects);
     }
 
-    fn plan_attempt(&mut self, quorum: BTreeSet<PartyId>, now: Millis, effects: &mut Vec<Effect>) {
+    pub(crate) fn plan_attempt(
+        &mut self,
+        quorum: BTreeSet<PartyId>,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
         self.attempt = self.attempt.next();
         let plan = self.plan(self.attempt, quorum);
         self.state = State::Joining(Joining::new(plan.clone(), Origin::Planned, now));
@@ -222,119 +272,8 @@ impl Session {
             guilty: BTreeSet::new(),
             detail: "a member joined another plan than the one that it was invited to".into(),
         };
-        self.attempt_spoilt(&BTreeSet::from([member]), failure, now, effects);
-    }
-
-    pub(crate) fn declined(
-        &mut self,
-        from: PartyId,
-        attempt: Attempt,
-        reason: DeclineReason,
-        now: Millis,
-        effects: &mut Vec<Effect>,
-    ) {
-        let asked = match &self.state {
-            State::Joining(joining) if attempt == joining.plan.attempt => &joining.plan.quorum,
-            State::Gathering(_) | State::Joining(_) | State::Running(_) | State::Ended(_) => {
-                self.declined_late(from, attempt, reason, effects);
-                return;
-            }
-        };
-        if !asked.contains(&from) {
-            effects.push(Effect::Drop { from, cause: DropCause::NotAMember });
-            return;
-        }
-        if !reason.is_passing() {
-            self.candidates.decline(from, reason);
-        }
-        // That its attempt is dead is what it may have been told itself.
-        let is_at_fault = reason != DeclineReason::AttemptOver;
-        let failure = AttemptFailure {
-            kind: FailureKind::PeerMissing,
-            guilty: is_at_fault.then_some(from).into_iter().collect(),
-            detail: format!("a member declined: {reason}"),
-        };
-        self.attempt_failed(failure, now, effects);
-    }
-
-    /// Takes a decline of an attempt that another member's decline has ended before: it holds for
-    /// the session all the same, and the caller is to hear of it.
-    fn declined_late(
-        &mut self,
-        from: PartyId,
-        attempt: Attempt,
-        reason: DeclineReason,
-        effects: &mut Vec<Effect>,
-    ) {
-        let was_asked =
-            self.past.iter().any(|past| past.attempt == attempt && past.quorum.contains(&from));
-        let is_over = matches!(self.state, State::Ended(_));
-        let is_known = self.candidates.declined().contains_key(&from);
-        if !was_asked || is_over || is_known || reason.is_passing() {
-            effects.push(Effect::Drop { from, cause: DropCause::OutOfPhase });
-            return;
-        }
-        self.candidates.decline(from, reason);
-        match (&self.state, self.declined_by_too_many()) {
-            (State::Gathering(_), Some(end)) => self.end(end, effects),
-            // Whatever runs now does without this party, or will hear the same from it.
-            (State::Gathering(_), None)
-            | (State::Joining(_) | State::Running(_) | State::Ended(_), Some(_) | None) => {
-                effects.push(self.persist());
-            }
-        }
-    }
-
-    /// Notes that a member waits for a person, who may take until the session's deadline as long
-    /// as there is nobody to ask instead.
-    pub(crate) fn awaiting_approval(
-        &mut self,
-        from: PartyId,
-        attempt: Attempt,
-        effects: &mut Vec<Effect>,
-    ) {
-        let cause = match &mut self.state {
-            State::Joining(joining) if attempt != joining.plan.attempt => DropCause::OtherAttempt,
-            State::Joining(joining) if !joining.plan.quorum.contains(&from) => {
-                DropCause::NotAMember
-            }
-            // It has joined: nobody is waited for any more.
-            State::Joining(joining) if joining.joins.contains_key(&from) => DropCause::OutOfPhase,
-            State::Joining(joining) => {
-                joining.awaiting_approval.insert(from);
-                self.candidates.ponder(from);
-                return;
-            }
-            State::Gathering(_) | State::Running(_) | State::Ended(_) => DropCause::OutOfPhase,
-        };
-        effects.push(Effect::Drop { from, cause });
-    }
-
-    /// Plans the next attempt without the parties in which a person has yet to approve, if there
-    /// are enough others; else the persons are waited for. Nobody is at fault: an approval that
-    /// comes now serves the next attempt that includes the party, if there is one.
-    pub(crate) fn ask_others(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let State::Joining(joining) = &mut self.state else {
-            return;
-        };
-        // The last attempt is not spent on others: if they failed, the session would have failed
-        // although a person might still approve.
-        let may_spare_one = self.past.len() + 2 < MAX_FAULTS;
-        let others = self.candidates.quorum_of_prompt(self.intent.quorum_size());
-        let Some(quorum) = others.filter(|_| may_spare_one) else {
-            joining.patience = Patience::WithPersons;
-            return;
-        };
-        let plan = joining.plan.clone();
-        self.past.push(PastAttempt {
-            attempt: plan.attempt,
-            quorum: plan.quorum.clone(),
-            kind: FailureKind::PeerMissing,
-            parties: BTreeSet::new(),
-            detail: "a member waits for a person's approval, others are asked instead".into(),
-        });
-        self.plan_attempt(quorum, now, effects);
-        effects.extend(abort(&plan, AbortReason::Superseded));
+        let fault = Fault::suspecting(BTreeSet::from([member]), failure);
+        self.attempt_failed(fault, now, effects);
     }
 
     /// Takes note of an objection. If a member refuses the start of the attempt, the attempt
@@ -366,46 +305,32 @@ impl Session {
                 guilty: BTreeSet::new(),
                 detail: format!("a member objected: {objection}"),
             };
-            self.attempt_failed(failure, now, effects);
+            self.attempt_failed(Fault::reported(from, failure), now, effects);
         } else if is_new {
             effects.push(self.persist());
         }
     }
 
     /// Ends the attempt and plans the next one, unless no further one can help.
-    pub(crate) fn attempt_failed(
-        &mut self,
-        failure: AttemptFailure,
-        now: Millis,
-        effects: &mut Vec<Effect>,
-    ) {
-        // Where nobody can be named every member is equally suspect: nobody is blamed, and the next
-        // quorum is another one as far as there are others.
-        let suspects =
-            if failure.guilty.is_empty() { self.status().quorum } else { failure.guilty.clone() };
-        self.attempt_spoilt(&suspects, failure, now, effects);
-    }
-
-    /// As [`Self::attempt_failed`], where others than the named are rather not asked again.
-    pub(crate) fn attempt_spoilt(
-        &mut self,
-        suspects: &BTreeSet<PartyId>,
-        failure: AttemptFailure,
-        now: Millis,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(crate) fn attempt_failed(&mut self, fault: Fault, now: Millis, effects: &mut Vec<Effect>) {
         let plan = match &self.state {
             State::Joining(joining) => joining.plan.clone(),
             State::Running(running) => running.plan.clone(),
             State::Gathering(_) | State::Ended(_) => return,
         };
+        let Fault { failure, reported_by, suspects, declined } = fault;
         let AttemptFailure { kind, guilty, detail } = failure;
-        suspects.iter().for_each(|party| self.candidates.fault(*party));
+        // Where nobody can be suspected every member equally is: the next quorum is another one as
+        // far as there are others.
+        let suspects = if suspects.is_empty() { plan.quorum.clone() } else { suspects };
         self.past.push(PastAttempt {
             attempt: plan.attempt,
             quorum: plan.quorum.clone(),
             kind,
             parties: guilty.clone(),
+            reported_by,
+            suspects,
+            declined,
             detail: bounded_detail(detail.clone()),
         });
         if let Some(end) = self.hopeless(kind, guilty, detail) {
@@ -443,19 +368,6 @@ impl Session {
                     parties,
                     detail: bounded_detail(detail),
                 })
-            })
-        })
-    }
-
-    /// The end of a session whose willing parties are no quorum, were they all online.
-    pub(crate) fn declined_by_too_many(&self) -> Option<SessionEnd> {
-        let declined = self.candidates.declined();
-        let reason = declined.values().next()?;
-        (!self.candidates.can_reach(self.intent.quorum_size())).then(|| {
-            SessionEnd::Failed(SessionFailure {
-                reason: FailureReason::Declined(*reason),
-                parties: declined.keys().copied().collect(),
-                detail: reason.to_string(),
             })
         })
     }

@@ -1,7 +1,8 @@
 //! How a session ended.
 
 use mpc_wire::{
-    AuxId, DeclineReason, Epoch, EpochStatement, FailureKind, PartyId, PublicKey, Signature,
+    AbortReason, AuxId, DeclineReason, Epoch, EpochStatement, FailureKind, PartyId, PublicKey,
+    Signature,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,17 @@ impl SessionEnd {
             Self::Failed(_) => "failed",
             Self::Cancelled => "cancelled",
             Self::Expired { .. } => "expired",
+        }
+    }
+
+    /// Why an attempt that is under way at this end is to be stopped; none if its members may end
+    /// it by themselves.
+    pub const fn abort_reason(&self) -> Option<AbortReason> {
+        match self {
+            Self::Completed(_) => None,
+            Self::Failed(_) => Some(AbortReason::Failed),
+            Self::Cancelled => Some(AbortReason::Cancelled),
+            Self::Expired { .. } => Some(AbortReason::Expired),
         }
     }
 }

@@ -4,16 +4,17 @@
 //! [`Session`] turns one intent into one end, over as many attempts as that takes.
 //!
 //! Reading order: [`event`] and [`effect`] (what goes in and out), [`session`] (the machine), its
-//! two halves `attempt` and `running`, [`patience`] (how long is waited for what), `state` (one
-//! struct a state), [`quorum`] (who takes part),
-//! [`end`] and [`status`] (what is told), [`record`] (what survives a restart).
+//! parts `attempt`, `declines` and `running`, [`patience`] (how long is waited for what), `state`
+//! (one struct a state), `positions` (how far an attempt is), `quorum` (who takes part), [`end`] and [`status`] (what is told), [`record`] (what survives a restart).
 
 mod attempt;
+mod declines;
 pub mod effect;
 pub mod end;
 pub mod event;
 pub mod patience;
-pub mod quorum;
+mod positions;
+mod quorum;
 pub mod record;
 mod running;
 pub mod session;

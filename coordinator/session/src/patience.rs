@@ -2,6 +2,7 @@
 //! attempt that leads nowhere make way for another one in time.
 
 use crate::Millis;
+use crate::attempt::Fault;
 use crate::effect::Effect;
 use crate::session::Session;
 use crate::state::{Running, State};
@@ -16,7 +17,8 @@ pub const JOIN_PATIENCE: u64 = 10_000;
 pub const REMINDER: u64 = 2_000;
 
 /// How long, in milliseconds, a running attempt waits for a member that cannot be reached while
-/// others could take its place: a party that has only lost its socket is back within that.
+/// others could take its place: a party that has only lost its socket is back within that. Absences
+/// add up until the attempt goes on.
 pub const ABSENCE_PATIENCE: u64 = 3_000;
 
 /// Shortest time, in milliseconds, after which an attempt in which no member goes on counts as
@@ -53,14 +55,12 @@ impl Session {
     /// Takes note that a member can be reached again: what it may have missed is said again, and
     /// the attempt goes on.
     pub(crate) fn is_back(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
-        let stuck_at = self.stuck_at(now);
         match &mut self.state {
             State::Joining(joining) if joining.missing().contains(&party) => {
                 effects.push(self.invitation(party));
             }
             State::Running(running) => {
-                if running.away.remove(&party).is_some() {
-                    running.stuck_at = running.stuck_at.max(stuck_at);
+                if running.is_back(party, now) {
                     self.start_again(party, effects);
                 }
             }
@@ -71,17 +71,15 @@ impl Session {
     /// When the machine wants its next [`crate::Event::Tick`], at the latest.
     pub fn wake_at(&self) -> Option<Millis> {
         let next = match &self.state {
-            State::Gathering(_) => None,
+            State::Gathering(_) => self.candidates.next_wake(),
             State::Joining(joining) => {
                 // Nobody is reminded while only persons are waited for.
                 let reminder = (!joining.overdue().is_empty()).then_some(joining.remind_at);
                 joining.patience_ends().into_iter().chain(reminder).min()
             }
             State::Running(running) if running.missed().is_empty() => Some(running.stuck_at),
-            State::Running(running) => {
-                let since = running.missed().values().min().copied();
-                since.filter(|_| self.has_replacement()).map(|since| since.after(ABSENCE_PATIENCE))
-            }
+            State::Running(_) if !self.has_replacement() => self.candidates.next_wake(),
+            State::Running(running) => running.missed().values().min().copied(),
             State::Ended(_) => return None,
         };
         Some(next.map_or(self.deadline, |next| next.min(self.deadline)))
@@ -101,11 +99,9 @@ impl Session {
             },
             State::Running(running) => {
                 let missed = running.missed();
-                let is_long = |since: &Millis| now >= since.after(ABSENCE_PATIENCE);
                 if missed.is_empty() && now >= running.stuck_at {
-                    let guilty = running.stuck_for();
-                    self.spoilt(guilty, "no member went on with its round in time", now, effects);
-                } else if missed.values().any(is_long) && self.has_replacement() {
+                    self.stuck(now, effects);
+                } else if missed.values().any(|until| now >= *until) && self.has_replacement() {
                     self.lost(missed.into_keys().collect(), now, effects);
                 }
                 // Without others the attempt waits for its member until the deadline.
@@ -131,7 +127,7 @@ impl Session {
                 guilty: BTreeSet::new(),
                 detail: "joins came with broken signatures".into(),
             };
-            self.attempt_spoilt(&broken, failure, now, effects);
+            self.attempt_failed(Fault::suspecting(broken, failure), now, effects);
         } else {
             self.ask_others(now, effects);
         }
@@ -147,6 +143,20 @@ impl Session {
         }
     }
 
+    /// Gives an attempt up that stands still. That a member waits for another one is its word only:
+    /// it may hold the attempt up itself.
+    fn stuck(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let State::Running(running) = &self.state else { return };
+        let guilty = running.stuck_for();
+        let mut suspects = guilty.clone();
+        if !guilty.is_empty() {
+            suspects.extend(running.complaining());
+        }
+        let detail = "no member went on with its round in time".to_owned();
+        let failure = AttemptFailure { kind: FailureKind::PeerMissing, guilty, detail };
+        self.attempt_failed(Fault::suspecting(suspects, failure), now, effects);
+    }
+
     fn lost(&mut self, guilty: BTreeSet<PartyId>, now: Millis, effects: &mut Vec<Effect>) {
         self.spoilt(guilty, "a member lost its connection", now, effects);
     }
@@ -160,19 +170,34 @@ impl Session {
     ) {
         let detail = how.to_owned();
         let failure = AttemptFailure { kind: FailureKind::PeerMissing, guilty, detail };
-        self.attempt_failed(failure, now, effects);
+        self.attempt_failed(Fault::seen(failure), now, effects);
     }
 
     /// Whether another attempt could begin at once, with those that can be reached.
     fn has_replacement(&self) -> bool {
-        self.candidates.quorum(self.intent.quorum_size()).is_some()
+        self.candidates.quorum(self.intent.quorum_size(), &self.past).is_some()
     }
 }
 
 impl Running {
-    /// The members that are away and have not reported, and since when.
+    /// The members that are away and have not reported, and until when they are waited for if others
+    /// can take their place.
     fn missed(&self) -> BTreeMap<PartyId, Millis> {
         let away = self.away.iter().filter(|(party, _)| !self.outcomes.contains_key(party));
-        away.map(|(party, since)| (*party, *since)).collect()
+        let left = |party| {
+            let absences = self.absences.get(party).copied().unwrap_or(0);
+            ABSENCE_PATIENCE.saturating_sub(absences)
+        };
+        away.map(|(party, since)| (*party, since.after(left(party)))).collect()
+    }
+
+    /// Takes note that a member can be reached again; says whether it was away. The time in which it
+    /// was waited for counts as none in which the attempt stood still.
+    fn is_back(&mut self, party: PartyId, now: Millis) -> bool {
+        let Some(since) = self.away.remove(&party) else { return false };
+        let absence = now.0.saturating_sub(since.0);
+        *self.absences.entry(party).or_default() += absence;
+        self.stuck_at = self.stuck_at.after(absence);
+        true
     }
 }

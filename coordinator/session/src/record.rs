@@ -1,7 +1,10 @@
 //! What survives a restart.
 
 use crate::end::SessionEnd;
-use mpc_wire::{Attempt, AuxId, DeclineReason, FailureKind, Intent, Objection, PartyId};
+use mpc_wire::{
+    Attempt, AttemptPlan, AuxId, DeclineReason, DeclineScope, FailureKind, Intent, Objection,
+    PartyId, ToParty,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +32,25 @@ pub struct Record {
     pub end: Option<SessionEnd>,
 }
 
+impl Record {
+    /// The plan of the attempt under way, if one is.
+    pub fn plan(&self) -> Option<AttemptPlan> {
+        (!self.quorum.is_empty()).then(|| AttemptPlan {
+            session: self.intent.session,
+            intent_hash: self.intent.hash(),
+            attempt: self.attempt,
+            quorum: self.quorum.clone(),
+            aux_id: self.aux_id,
+        })
+    }
+
+    /// What stops the attempts of a session that ended without having made what it was for.
+    pub fn abort(&self) -> Option<ToParty> {
+        let reason = self.end.as_ref()?.abort_reason()?;
+        Some(ToParty::Abort { session: self.intent.session, attempt: self.attempt, reason })
+    }
+}
+
 /// An objection, kept for people to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RaisedObjection {
@@ -51,6 +73,22 @@ pub struct PastAttempt {
     pub kind: FailureKind,
     /// Who was named.
     pub parties: BTreeSet<PartyId>,
+    /// The member whose word that is; none if the coordinator saw it itself.
+    #[serde(default)]
+    pub reported_by: Option<PartyId>,
+    /// Who is rather not asked again: one of them has spoilt it.
+    #[serde(default)]
+    pub suspects: BTreeSet<PartyId>,
+    /// Why a member declined, if one did.
+    #[serde(default)]
+    pub declined: Option<DeclineReason>,
     /// For people.
     pub detail: String,
+}
+
+impl PastAttempt {
+    /// Whether a member declined for a reason that holds for this.
+    pub(crate) fn is_declined_for(&self, scope: DeclineScope) -> bool {
+        self.declined.is_some_and(|reason| reason.scope() == scope)
+    }
 }

@@ -1,13 +1,14 @@
 //! What the members of a running attempt say.
 
 use crate::Millis;
+use crate::attempt::Fault;
 use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 use crate::session::Session;
 use crate::state::{Joining, Origin, Position, Running, State};
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, FailureKind, IntentKind, PartyId,
-    Payload, Round, RoundAck, RoundEnvelope, RoundHeader, Signature, Stage, ToParty,
+    Payload, RoundAck, RoundEnvelope, RoundHeader, Signature, ToParty,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +24,7 @@ impl Session {
         let stuck_at = self.stuck_at(now);
         match self.running_as(from, attempt) {
             Ok(running) if running.plan.quorum.contains(&to) => {
-                if running.has_spoken(from, (stage, round)) {
-                    running.stuck_at = stuck_at;
-                }
+                running.has_spoken(from, (stage, round), stuck_at);
                 let message = Box::new(ToParty::Round(envelope));
                 effects.push(Effect::Send { to, message });
             }
@@ -60,9 +59,7 @@ impl Session {
         let stuck_at = self.stuck_at(now);
         match self.running_as(from, attempt) {
             Ok(running) => {
-                if running.stands(from, position) {
-                    running.stuck_at = stuck_at;
-                }
+                running.stands(from, position, stuck_at);
             }
             Err(cause) => effects.push(Effect::Drop { from, cause }),
         }
@@ -84,7 +81,7 @@ impl Session {
                     detail: "a member had no room for a round message".into(),
                 };
                 let suspects = BTreeSet::from([header.from, header.to]);
-                self.attempt_spoilt(&suspects, failure, now, effects);
+                self.attempt_failed(Fault::suspecting(suspects, failure), now, effects);
             }
             Err(cause) => effects.push(Effect::Drop { from: header.to, cause }),
         }
@@ -130,7 +127,7 @@ impl Session {
                 if failure.guilty.is_empty() && failure.kind.is_the_reporters_own() {
                     failure.guilty.insert(from);
                 }
-                self.attempt_failed(failure, now, effects);
+                self.attempt_failed(Fault::reported(from, failure), now, effects);
             }
             outcome @ (AttemptOutcome::Keygen { .. }
             | AttemptOutcome::Aux { .. }
@@ -142,7 +139,7 @@ impl Session {
                         guilty: BTreeSet::from([from]),
                         detail: "a member reports what the session is not for".into(),
                     };
-                    self.attempt_failed(failure, now, effects);
+                    self.attempt_failed(Fault::seen(failure), now, effects);
                     return;
                 }
                 match outcomes.entry(from) {
@@ -185,7 +182,7 @@ impl Session {
         let stuck_at = self.stuck_at(now);
         self.start_if_all_have_answered(now, effects);
         if let State::Running(running) = &mut self.state {
-            running.stuck_at = stuck_at;
+            running.goes_on(stuck_at);
             if running.unreported().is_empty() {
                 self.all_reported(effects);
             }
@@ -342,35 +339,5 @@ fn agree(one: &AttemptOutcome, other: &AttemptOutcome) -> bool {
             | AttemptOutcome::Failed(_),
             _,
         ) => one == other,
-    }
-}
-
-impl Running {
-    /// Notes where a member says that it stands. Says whether it went on by that.
-    fn stands(&mut self, member: PartyId, position: Position) -> bool {
-        let Position { at, waiting_for } = position;
-        // A member can only wait for members. One that waits for what has passed through here is
-        // itself the one that is hard to reach.
-        let waiting_for = waiting_for.intersection(&self.plan.quorum);
-        let has_passed = |other| self.spoken.get(other).is_some_and(|spoken| *spoken >= at);
-        let waiting_for = waiting_for.map(|other| if has_passed(other) { member } else { *other });
-        let position = Position { at, waiting_for: waiting_for.collect() };
-        let before = self.positions.insert(member, position);
-        before.is_none_or(|before| before.at < at)
-    }
-
-    /// Notes that a member has spoken in a round: it is at least there, and nobody who reported
-    /// from that round or before lacks it any more. Says whether it went on by that.
-    fn has_spoken(&mut self, member: PartyId, at: (Stage, Round)) -> bool {
-        let before = self.positions.get(&member).map(|position| position.at);
-        let position =
-            self.positions.entry(member).or_insert(Position { at, waiting_for: BTreeSet::new() });
-        position.at = position.at.max(at);
-        let spoken = self.spoken.entry(member).or_insert(at);
-        *spoken = at.max(*spoken);
-        for other in self.positions.values_mut().filter(|other| other.at <= at) {
-            other.waiting_for.remove(&member);
-        }
-        before.is_none_or(|before| before < at)
     }
 }

@@ -9,7 +9,7 @@ use crate::quorum::Candidates;
 use crate::record::{PastAttempt, RaisedObjection, Record};
 use crate::state::{Ended, Gathering, Patience, Position, State};
 use crate::status::{Phase, Status};
-use mpc_wire::{AbortReason, Attempt, AuxId, Intent, PartyId, ToParty};
+use mpc_wire::{Attempt, AuxId, Intent, PartyId, ToParty};
 use std::collections::BTreeSet;
 
 /// What a session starts from.
@@ -181,6 +181,7 @@ impl Session {
 
     fn online(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
         self.candidates.set_online(party);
+        self.candidates.wake(now);
         match &self.state {
             State::Gathering(_) => self.try_attempt(now, effects),
             // Once a person has approved, the attempt is not given up for a party whose own person
@@ -206,18 +207,17 @@ impl Session {
             self.end(SessionEnd::Expired { waiting_for }, effects);
             return;
         }
+        self.candidates.wake(now);
+        if matches!(self.state, State::Gathering(_)) {
+            self.try_attempt(now, effects);
+        }
         self.lose_patience(now, effects);
     }
 
     /// Ends the session: stored first, then told to the requester and to every party that may
     /// hold something for it.
     pub(crate) fn end(&mut self, end: SessionEnd, effects: &mut Vec<Effect>) {
-        let abort_reason = match &end {
-            SessionEnd::Completed(_) => None,
-            SessionEnd::Failed(_) => Some(AbortReason::Failed),
-            SessionEnd::Cancelled => Some(AbortReason::Cancelled),
-            SessionEnd::Expired { .. } => Some(AbortReason::Expired),
-        };
+        let abort_reason = end.abort_reason();
         let plan =
             match std::mem::replace(&mut self.state, State::Ended(Ended { end: end.clone() })) {
                 State::Ended(ended) => {

@@ -112,6 +112,8 @@ pub(crate) struct Running {
     pub(crate) outcomes: BTreeMap<PartyId, AttemptOutcome>,
     /// The members that cannot be reached, and since when.
     pub(crate) away: BTreeMap<PartyId, Millis>,
+    /// For how long, in milliseconds, each member was away besides since the attempt last went on.
+    pub(crate) absences: BTreeMap<PartyId, u64>,
     /// When the attempt counts as stuck, unless a member has gone on by then.
     pub(crate) stuck_at: Millis,
 }
@@ -127,8 +129,16 @@ impl Running {
     /// Begins to follow the members. `stuck_at` is when they count as stuck if none goes on.
     pub(crate) fn new(joining: Joining, stuck_at: Millis) -> Self {
         let Joining { plan, joins, outcomes, .. } = joining;
-        let (positions, spoken, away) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { plan, joins, positions, spoken, outcomes, away, stuck_at }
+        Self {
+            plan,
+            joins,
+            positions: BTreeMap::new(),
+            spoken: BTreeMap::new(),
+            outcomes,
+            away: BTreeMap::new(),
+            absences: BTreeMap::new(),
+            stuck_at,
+        }
     }
 
     /// The start of the attempt, as its members are told it; none if not all joins are known.
@@ -138,29 +148,6 @@ impl Running {
             attempt: self.plan.attempt,
             joins: self.joins.values().cloned().collect(),
         })
-    }
-
-    /// Who holds the attempt up, as far as that can be told: where the start cannot be told again,
-    /// nobody can be held to have heard of it.
-    pub(crate) fn stuck_for(&self) -> BTreeSet<PartyId> {
-        if self.started().is_some() { self.waiting_for() } else { BTreeSet::new() }
-    }
-
-    /// Whose messages or outcomes the attempt waits for: what the members lack, and otherwise
-    /// those that have not reported an outcome.
-    pub(crate) fn waiting_for(&self) -> BTreeSet<PartyId> {
-        let lacked: BTreeSet<_> =
-            self.positions.values().flat_map(|position| &position.waiting_for).copied().collect();
-        if lacked.is_empty() { self.unreported() } else { lacked }
-    }
-
-    pub(crate) fn unreported(&self) -> BTreeSet<PartyId> {
-        self.plan.quorum.iter().filter(|p| !self.outcomes.contains_key(p)).copied().collect()
-    }
-
-    /// The position of the member furthest behind.
-    pub(crate) fn hindmost(&self) -> Option<(Stage, Round)> {
-        self.positions.values().map(|position| position.at).min()
     }
 }
 

@@ -14,10 +14,14 @@ mod absence;
 mod approval;
 #[path = "machine/broken_joins.rs"]
 mod broken_joins;
+#[path = "machine/declines.rs"]
+mod declines;
 #[path = "machine/harness.rs"]
 mod harness;
 #[path = "machine/late_declines.rs"]
 mod late_declines;
+#[path = "machine/liars.rs"]
+mod liars;
 #[path = "machine/ops.rs"]
 mod ops;
 #[path = "machine/other_plans.rs"]
@@ -72,6 +76,8 @@ proptest! {
         }
         prop_assume!(harness.session().ended().is_none());
         (0..PARTIES).for_each(|party| harness.step(&Op::Online(party)));
+        // Whoever declined in passing is asked again by then.
+        harness.step(&Op::Tick(8_000));
         harness.run_honestly();
         let is_completed =
             matches!(harness.session().ended(), Some(SessionEnd::Completed(_)));

@@ -173,7 +173,7 @@ impl From<StoreError> for Problem {
         // What went wrong inside is for operators, not for callers.
         tracing::error!(%error, "the store failed a request");
         match error {
-            StoreError::Database(_) | StoreError::Closed => {
+            StoreError::Database(_) | StoreError::Closed | StoreError::Superseded => {
                 Self::new(Code::StoreUnavailable, "try again later").retry()
             }
             // Trying again does not mend it.

@@ -148,6 +148,10 @@ struct PastAttemptView {
     quorum: BTreeSet<PartyId>,
     reason: &'static str,
     parties: BTreeSet<PartyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reported_by: Option<PartyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declined: Option<DeclineReason>,
     detail: String,
 }
 
@@ -294,6 +298,8 @@ impl PastAttemptView {
             quorum: past.quorum.clone(),
             reason: past.kind.name(),
             parties: past.parties.clone(),
+            reported_by: past.reported_by,
+            declined: past.declined,
             detail: past.detail.clone(),
         }
     }

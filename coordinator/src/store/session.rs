@@ -1,6 +1,7 @@
 //! Sessions: the machine's record as JSON, beside the columns that are searched.
 
 use super::account::{self, NewAccount};
+use super::attempt::{self, Place};
 use super::audit::Writing;
 use super::aux_set;
 use super::idempotency::{self, Claim, Claimed};
@@ -99,6 +100,7 @@ impl Store {
     pub(crate) async fn save_session(&self, saving: Saving) -> Result<(), StoreError> {
         match self.queue.write(Write::Save(saving)).await? {
             Written::Stored => Ok(()),
+            Written::Superseded => Err(StoreError::Superseded),
             Written::SessionOver | Written::SessionExists | Written::KeyTaken => {
                 Err(StoreError::SessionOver)
             }
@@ -166,6 +168,9 @@ pub(super) async fn open(writing: &mut Writing, new: &NewSession) -> Result<Writ
     if taken(insert(txn, record, *created_at).await)? {
         return Ok(Written::SessionExists);
     }
+    if let Place::New(plan_hash) = attempt::place(txn, record).await? {
+        attempt::insert(txn, record, plan_hash).await?;
+    }
     if let IntentKind::Aux { scheme } = &record.intent.kind {
         aux_set::insert(txn, id, *scheme, &record.intent.eligible, *created_at).await?;
     }
@@ -188,6 +193,10 @@ pub(super) async fn save(writing: &mut Writing, saving: &Saving) -> Result<Writt
     let Saving { record, created_at, at } = saving;
     let txn = writing.txn();
     let id = record.intent.session;
+    let place = attempt::place(txn, record).await?;
+    if place == Place::Superseded {
+        return Ok(Written::Superseded);
+    }
     let ended_at = record.end.as_ref().map(|_| to_i64(at.0));
     let updated = row::Entity::update_many()
         .col_expr(row::Column::Record, Expr::value(to_json("session", record)?))
@@ -201,7 +210,11 @@ pub(super) async fn save(writing: &mut Writing, saving: &Saving) -> Result<Writt
     if updated.rows_affected == 0 {
         return Ok(Written::SessionOver);
     }
+    if let Place::New(plan_hash) = place {
+        attempt::insert(txn, record, plan_hash).await?;
+    }
     if let Some(end) = &record.end {
+        attempt::remove(txn, id).await?;
         let took = at.0.saturating_sub(created_at.0);
         match &record.intent.kind {
             IntentKind::Keygen { account, .. } => {

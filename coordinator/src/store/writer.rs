@@ -45,13 +45,15 @@ pub(crate) enum Written {
     KeyTaken,
     /// The session has ended, or there is none; nothing was stored.
     SessionOver,
+    /// A newer attempt of the session, or another plan of this one, is stored; nothing was stored.
+    Superseded,
 }
 
 impl Written {
     /// Whether the transaction may hold a part of a write that was not stored.
     fn leaves_traces(self) -> bool {
         match self {
-            Self::Stored | Self::SessionOver => false,
+            Self::Stored | Self::SessionOver | Self::Superseded => false,
             Self::SessionExists | Self::KeyTaken => true,
         }
     }
@@ -105,8 +107,16 @@ async fn run(db: DatabaseConnection, log: AuditLog, mut entries: mpsc::Receiver<
                 }
             }
             Ok(None) => {
+                // Once the database is away, nobody waits for it in turn.
+                let mut away = None;
                 for entry in batch.drain(..) {
-                    let written = alone(&db, &log, &entry.write).await;
+                    let written = match &away {
+                        Some(error) => Err(StoreError::clone(error)),
+                        None => alone(&db, &log, &entry.write).await.unwrap_or_else(|error| {
+                            away = Some(error.clone());
+                            Err(error)
+                        }),
+                    };
                     answer(entry, written);
                 }
             }
@@ -145,19 +155,20 @@ async fn commit(
     Ok(Some(all))
 }
 
+/// Commits one write; the outer error is one that the next write would meet as well.
 async fn alone(
     db: &DatabaseConnection,
     log: &AuditLog,
     write: &Write,
-) -> Result<Written, StoreError> {
+) -> Result<Result<Written, StoreError>, StoreError> {
     let mut writing = log.begin(db).await?;
-    let written = apply(&mut writing, write).await?;
-    if written.leaves_traces() {
-        writing.rollback().await?;
-    } else {
-        writing.commit().await?;
-    }
-    Ok(written)
+    Ok(match apply(&mut writing, write).await {
+        Ok(written) if !written.leaves_traces() => writing.commit().await.map(|()| written),
+        unstored => {
+            writing.rollback().await?;
+            unstored
+        }
+    })
 }
 
 /// Takes the write lock at once: no later statement can fail for the lack of it.

@@ -53,6 +53,6 @@ pub use round::{RoundAck, RoundEnvelope, RoundHeader};
 pub use scheme::Scheme;
 pub use signature::{PartySignature, ProvenKey};
 pub use testimony::{Inquiry, SignedBan, Testimony};
-pub use to_coordinator::{DeclineReason, Objection, ToCoordinator};
+pub use to_coordinator::{DeclineReason, DeclineScope, Objection, ToCoordinator};
 pub use to_party::{AbortReason, ErrorCode, SessionRefusal, ToParty};
 pub use transport::{PublicPlaintext, Transport};

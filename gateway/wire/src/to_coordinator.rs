@@ -209,16 +209,29 @@ pub enum DeclineReason {
     AttemptOver,
 }
 
+/// What a decline holds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeclineScope {
+    /// The session: the party joins none of its attempts.
+    Session,
+    /// The quorum: the party may join another one.
+    Quorum,
+    /// The attempt: what stands against it passes by itself.
+    Attempt,
+}
+
 impl DeclineReason {
-    /// Whether it passes by itself, soon: then the party may join another attempt of the session.
-    pub const fn is_passing(self) -> bool {
+    /// What the decline holds for.
+    pub const fn scope(self) -> DeclineScope {
         match self {
-            Self::Overloaded | Self::NotActive | Self::AttemptOver => true,
+            Self::Banned => DeclineScope::Quorum,
+            Self::Overloaded | Self::NotActive | Self::AttemptOver | Self::PlanMismatch => {
+                DeclineScope::Attempt
+            }
             Self::NoShare
             | Self::AccountExists
             | Self::NoAux
             | Self::IntentMismatch
-            | Self::PlanMismatch
             | Self::Expired
             | Self::RequestReused
             | Self::LedgerDamaged
@@ -230,10 +243,9 @@ impl DeclineReason {
             | Self::NotAllowed
             | Self::LimitReached
             | Self::OutsideHours
-            | Self::Banned
             | Self::Quarantined
             | Self::StaleEpoch
-            | Self::Unsupported => false,
+            | Self::Unsupported => DeclineScope::Session,
         }
     }
 }

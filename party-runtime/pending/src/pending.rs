@@ -60,7 +60,9 @@ impl Pending {
             Event::RunnerEnded { session, attempt, outcome } => {
                 self.runner_ended(session, attempt, outcome, now, &mut effects);
             }
-            Event::Aborted { session, attempt } => self.aborted(session, attempt, &mut effects),
+            Event::Aborted { session, attempt } => {
+                self.aborted(session, attempt, now, &mut effects);
+            }
             Event::Finished(session) => self.finished(session, now, &mut effects),
             Event::Connected => self.connected(&mut effects),
             Event::Tick => self.tick(now, &mut effects),
@@ -269,13 +271,24 @@ impl Pending {
         }
     }
 
-    fn aborted(&mut self, session: SessionId, attempt: Attempt, effects: &mut Vec<Effect>) {
+    fn aborted(
+        &mut self,
+        session: SessionId,
+        attempt: Attempt,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(entry) = self.entries.get_mut(&session) else {
             effects.push(Effect::Drop { session, cause: DropCause::NoSession });
             return;
         };
-        if attempt <= entry.floor || entry.life != Life::Live {
+        if attempt <= entry.floor || !entry.is_under_way() {
             effects.push(Effect::Drop { session, cause: DropCause::StaleAttempt });
+            return;
+        }
+        if entry.life == Life::Finishing {
+            // The end was heard before, and only the runner kept the session.
+            self.over(session, now, effects);
             return;
         }
         if let Some(attempt) = entry.kill_up_to(attempt) {
@@ -313,17 +326,24 @@ impl Pending {
         }
     }
 
-    /// Sends again what the coordinator may not have got.
+    /// Sends again what the coordinator may not have got. It answers a join with what the party may
+    /// not have heard: that the attempt has begun, or is over.
     fn connected(&mut self, effects: &mut Vec<Effect>) {
         for (session, entry) in &self.entries {
-            let (Life::Live, Some(purpose)) = (&entry.life, &entry.purpose) else { continue };
             let session = *session;
-            for (attempt, facts) in &entry.attempts {
-                if let Joining::Joined(prepared) = &facts.joining {
-                    let join = Box::new(prepared.join.clone());
-                    effects.push(Effect::SendJoin { session, attempt: *attempt, join });
-                }
+            if !entry.is_under_way() {
+                continue;
             }
+            for (attempt, facts) in &entry.attempts {
+                let (Joining::Joined(PreparedJoin { join, .. }) | Joining::Launched(join)) =
+                    &facts.joining
+                else {
+                    continue;
+                };
+                let join = Box::new(join.clone());
+                effects.push(Effect::SendJoin { session, attempt: *attempt, join });
+            }
+            let (Life::Live, Some(purpose)) = (&entry.life, &entry.purpose) else { continue };
             if let Some((attempt, outcome)) = &entry.outcome {
                 let outcome = Box::new(outcome.clone());
                 effects.push(Effect::Report { session, attempt: *attempt, outcome });

@@ -6,7 +6,7 @@ use crate::effect::{Effect, Launch};
 use crate::entry::{Consent, Entry, Joining, Life};
 use crate::event::Now;
 use crate::join::Joiner;
-use mpc_wire::{Attempt, Objection, SessionId};
+use mpc_wire::{Attempt, DeclineScope, Objection, SessionId};
 
 /// Does what the facts call for and has not been done: asks, joins, launches, delivers.
 pub(crate) fn settle(
@@ -41,6 +41,10 @@ pub(crate) fn settle(
         }
         Consent::Refused(reason) => {
             let reason = *reason;
+            if reason.scope() == DeclineScope::Attempt {
+                // The next invitation asks again.
+                entry.consent = Consent::Unasked;
+            }
             entry.kill_up_to(newest);
             effects.push(Effect::SendDecline { session, attempt: newest, reason });
         }

@@ -278,6 +278,51 @@ fn what_the_shell_cannot_verify_is_objected_to_once_for_each_attempt() {
     assert_eq!(answers(&this.unverified(FIRST)), (dropped(), vec![]));
 }
 
+/// The coordinator answers with what the party may have missed: the start, or the end.
+#[test]
+fn a_launched_attempt_is_asked_about_with_every_connection() {
+    let session = intent().session;
+    let mut this = Party::joined();
+    let says_its_join = |this: &mut Party| {
+        let said = this.meets(Event::Connected);
+        let [Effect::SendJoin { attempt: FIRST, join: said, .. }] = &said[..] else {
+            panic!("{said:?}");
+        };
+        assert_eq!(**said, join(ME, FIRST, 9));
+    };
+    says_its_join(&mut this);
+    assert!(matches!(this.started(9, 7)[..], [Effect::Launch(_)]));
+    says_its_join(&mut this);
+    // Who has the end may still lack that it was to be stopped.
+    assert!(this.meets(Event::Finished(session)).is_empty());
+    says_its_join(&mut this);
+    let stopped = this.meets(Event::Aborted { session, attempt: FIRST });
+    assert!(matches!(stopped[..], [Effect::Kill { attempt: FIRST, .. }, Effect::Over(_)]));
+    assert!(this.meets(Event::Connected).is_empty());
+    assert_eq!(this.0.live(), 0);
+}
+
+#[test]
+fn what_passes_by_itself_is_asked_again_with_the_next_attempt() {
+    let session = intent().session;
+    for (reason, is_asked) in [
+        (DeclineReason::NotActive, true),
+        (DeclineReason::Overloaded, true),
+        (DeclineReason::NoShare, false),
+    ] {
+        let mut this = Party::new();
+        assert!(matches!(this.invited(FIRST)[..], [Effect::Ask(_)]));
+        let refused = this.meets(Event::Refused { session, reason });
+        assert!(matches!(refused[..], [Effect::SendDecline { attempt: FIRST, .. }]), "{refused:?}");
+        // The decline was lost.
+        assert!(matches!(this.invited(FIRST)[..], [Effect::SendDecline { .. }]));
+        match (this.invited(SECOND).as_slice(), is_asked) {
+            ([Effect::Ask(_)], true) | ([Effect::SendDecline { .. }], false) => {}
+            (effects, _) => panic!("{reason}: {effects:?}"),
+        }
+    }
+}
+
 /// What was said is not stored: a coordinator may hear it once in each life of a process.
 #[test]
 fn a_restarted_party_objects_again() {

@@ -7,6 +7,7 @@
 use super::VaultError;
 use super::private_file;
 use mpc_wire::PartyId;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What SQLite keeps beside a database.
@@ -76,7 +77,7 @@ impl VaultFiles {
         private_file::write(&self.making_file(), b"")?;
         match private_file::make_empty(&self.vault) {
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(source) => return Err(VaultError::File { path: self.vault.clone(), source }),
         }
         self.protect()
@@ -98,11 +99,10 @@ impl VaultFiles {
 
     /// Removes what an interrupted restoration has left, so that it can begin again.
     pub(super) fn discard_unfinished(&self) -> Result<(), VaultError> {
-        let beside = BESIDE.map(|end| PathBuf::from(format!("{}{end}", self.vault.display())));
-        for file in beside.into_iter().chain([self.vault.clone()]) {
+        for file in self.beside().into_iter().chain([self.vault.clone()]) {
             match std::fs::remove_file(&file) {
                 Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(source) => return Err(VaultError::File { path: file, source }),
             }
         }
@@ -133,7 +133,18 @@ impl VaultFiles {
     /// Refuses files of the vault that others can write, and closes those that they can read.
     pub(super) fn protect(&self) -> Result<(), VaultError> {
         private_file::protect(&self.vault)?;
-        let beside = BESIDE.map(|end| PathBuf::from(format!("{}{end}", self.vault.display())));
-        beside.iter().filter(|file| file.exists()).try_for_each(|file| private_file::protect(file))
+        for file in self.beside() {
+            match private_file::protect(&file) {
+                // SQLite makes them and takes them away, also while they are looked at here.
+                Err(VaultError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                protected => protected?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What SQLite keeps beside the vault, if it does just now.
+    fn beside(&self) -> [PathBuf; 2] {
+        BESIDE.map(|end| PathBuf::from(format!("{}{end}", self.vault.display())))
     }
 }

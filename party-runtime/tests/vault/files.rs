@@ -1,6 +1,7 @@
 //! Who can get at the vault's files, and what happens when some are gone.
 
 use super::*;
+use party_runtime::vault::VaultStatus;
 use std::os::unix::fs::PermissionsExt;
 
 fn set_mode(path: &Path, mode: u32) {
@@ -47,6 +48,26 @@ async fn a_vault_that_others_can_read_is_closed_and_one_that_they_can_write_refu
         let refused = folder.open('a').await;
         assert!(matches!(refused, Err(VaultError::Writable { mode, .. }) if mode == bad));
     }
+}
+
+/// SQLite makes the files beside a vault and takes them away, whoever looks at them just then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vault_is_looked_at_while_it_is_opened_and_closed() {
+    let folder = Folder::new();
+    folder.create('a').await.close().await.unwrap();
+    let path = folder.vault();
+    let looking = tokio::spawn(async move {
+        for _ in 0..300 {
+            VaultStatus::read(&path).await.unwrap();
+        }
+    });
+    let mut opened = 0;
+    while !looking.is_finished() {
+        folder.open('a').await.unwrap().close().await.unwrap();
+        opened += 1;
+    }
+    looking.await.unwrap();
+    assert!(opened > 0);
 }
 
 #[tokio::test]

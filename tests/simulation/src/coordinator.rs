@@ -387,9 +387,13 @@ impl Coordinator {
             | ToCoordinator::Activated { .. }
             | ToCoordinator::Statement(_) => false,
         };
-        let is_running = self.disk.get(&session).is_some_and(|record| record.end.is_none());
+        let stored = self.disk.get(&session);
+        let is_running = stored.is_some_and(|record| record.end.is_none());
         if waits_for_an_answer && !is_running {
-            self.tell(party, Box::new(ToParty::Finished { session }), around);
+            let abort = stored.and_then(Record::abort);
+            for message in abort.into_iter().chain([ToParty::Finished { session }]) {
+                self.tell(party, Box::new(message), around);
+            }
         }
     }
 

@@ -111,8 +111,6 @@ fn a_member_that_lacks_what_was_said_is_itself_hard_to_reach() {
 #[test]
 fn a_repeated_word_is_no_progress_and_a_new_one_is() {
     let (mut harness, [one, other]) = running(&[0, 1, 2]);
-    harness.step(&says(one, other));
-    harness.step(&Op::Tick(DEADLINE.0 / 4));
     harness.step(&Op::Progress { from: one, lacks: other, stale: false });
     let stuck_at = harness.session().wake_at();
     harness.step(&Op::Tick(DEADLINE.0 / 4));

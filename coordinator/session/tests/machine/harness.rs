@@ -1,16 +1,17 @@
 //! Performs the machine's effects as the coordinator does, and checks each.
 
 use crate::ops::{Joined, Op};
+use itertools::Itertools;
 use mpc_session::{
     ABSENCE_PATIENCE, CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_FAULTS, MAX_OBJECTIONS,
     Millis, Order, Phase, Record, Session, SessionEnd, Status,
 };
 use mpc_wire::{
-    AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DerivationPath,
-    EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement, FailureKind, Identity, Intent,
-    IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round, RoundAck,
-    RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin, Stage, Threshold,
-    ToParty, UnixMillis, Verdict,
+    AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DeclineReason,
+    DerivationPath, EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement, FailureKind,
+    Identity, Intent, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round,
+    RoundAck, RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin, Stage,
+    Threshold, ToParty, UnixMillis, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -331,7 +332,9 @@ impl Harness {
     /// What must hold once the machine has been told the time.
     fn check_after_tick(&self, failed_before: usize) {
         assert!(self.session.wake_at().is_none_or(|at| at > self.now), "woken for nothing");
-        for past in self.durable.past.iter().skip(failed_before) {
+        let failed = self.durable.past.iter().skip(failed_before);
+        // Behind the start nobody waits for a person any more.
+        for past in failed.filter(|past| !self.started.contains_key(&past.attempt)) {
             let blamed = past.parties.iter().map(|party| (past.attempt, *party));
             assert!(
                 blamed.into_iter().all(|member| !self.awaiting.contains(&member)),
@@ -348,27 +351,42 @@ impl Harness {
                     .max(since.and(self.started.get(&attempt).copied()))
                     .is_some_and(|since| self.now >= since.after(ABSENCE_PATIENCE))
             };
-            let willing =
-                self.online.iter().filter(|party| !self.durable.declines.contains_key(party));
             assert!(
-                !quorum.iter().filter(is_missed).any(is_long)
-                    || willing.count() < self.durable.intent.quorum_size(),
+                !quorum.iter().filter(is_missed).any(is_long) || !self.is_possible(&self.online),
                 "waits for somebody who is away although others would do"
             );
         }
         let is_joining = matches!(phase, Phase::Joining | Phase::WaitingForApproval);
         if is_joining && self.now >= self.planned_at.after(JOIN_PATIENCE) {
             assert_eq!(phase, Phase::WaitingForApproval, "waits for more than persons");
-            let prompt = self.online.iter().filter(|party| {
-                !self.durable.declines.contains_key(party)
-                    && !self.awaiting.iter().any(|(_, awaiting)| awaiting == *party)
-            });
+            let mut prompt = self.online.clone();
+            prompt.retain(|party| !self.awaiting.iter().any(|(_, awaiting)| awaiting == party));
             assert!(
-                prompt.count() < self.durable.intent.quorum_size()
-                    || attempt.next().0 as usize >= MAX_FAULTS,
+                !self.is_possible(&prompt) || attempt.next().0 as usize >= MAX_FAULTS,
                 "waits for a person although others would do"
             );
         }
+    }
+
+    /// Whether a quorum of these parties would do: none that somebody has refused as a whole, and
+    /// of nobody who refuses, or may be left alone for a while because it has declined before.
+    fn is_possible(&self, parties: &BTreeSet<PartyId>) -> bool {
+        let past = &self.durable.past;
+        let may_rest = |party: &PartyId| {
+            past.iter().any(|past| past.declined.is_some() && past.suspects.contains(party))
+        };
+        let is_willing =
+            |party: &&PartyId| !self.durable.declines.contains_key(party) && !may_rest(party);
+        let willing: Vec<_> = parties.iter().filter(is_willing).copied().collect();
+        let size = self.durable.intent.quorum_size();
+        let is_refused = |quorum: &BTreeSet<PartyId>| {
+            past.iter()
+                .any(|past| past.declined == Some(DeclineReason::Banned) && past.quorum == *quorum)
+        };
+        willing
+            .into_iter()
+            .combinations(size)
+            .any(|quorum| !is_refused(&quorum.into_iter().collect()))
     }
 
     fn events(&mut self, op: &Op) -> Vec<Event> {

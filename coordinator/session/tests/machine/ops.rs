@@ -90,7 +90,9 @@ impl Op {
     /// Whether it can make the session impossible to complete.
     pub(crate) fn ends_or_declines(&self) -> bool {
         match self {
-            Self::Decline { reason, .. } => *reason != DeclineReason::Overloaded,
+            Self::Decline { reason, .. } => {
+                !matches!(reason, DeclineReason::Overloaded | DeclineReason::AttemptOver)
+            }
             Self::Product { .. } | Self::WrongProduct { .. } | Self::Cancel => true,
             Self::Tick(_) => true,
             Self::Online(_)
@@ -115,6 +117,8 @@ pub(crate) fn ops(length: Range<usize>) -> impl Strategy<Value = Vec<Op>> {
     let stale = || prop::bool::weighted(0.15);
     let reason = prop_oneof![
         Just(DeclineReason::Overloaded),
+        Just(DeclineReason::AttemptOver),
+        Just(DeclineReason::Banned),
         Just(DeclineReason::Refused),
         Just(DeclineReason::NoShare),
     ];
