@@ -107,6 +107,7 @@ pub(crate) fn session_opened(record: &Record, asker: &Asker) -> Note {
 
 /// A session has ended: how, and by whose doing.
 pub(crate) fn session_ended(record: &Record, end: &SessionEnd) -> Note {
+    let declined = record.declined();
     let mut detail = json!({
         "kind": purpose(&record.intent.kind),
         "attempts": record.attempt,
@@ -126,7 +127,7 @@ pub(crate) fn session_ended(record: &Record, end: &SessionEnd) -> Note {
         SessionEnd::Failed(failure) => {
             add(&mut detail, "reason", Some(failure.reason));
             // Who declined is named below.
-            if failure.parties.iter().any(|party| !record.declines.contains_key(party)) {
+            if failure.parties.iter().any(|party| !declined.contains_key(party)) {
                 add(&mut detail, "parties", Some(short(&failure.parties)));
             }
         }
@@ -135,9 +136,9 @@ pub(crate) fn session_ended(record: &Record, end: &SessionEnd) -> Note {
             add(&mut detail, "parties", Some(short(waiting_for)));
         }
     }
-    if !record.declines.is_empty() {
+    if !declined.is_empty() {
         let mut declines: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (party, reason) in &record.declines {
+        for (party, reason) in &declined {
             let reason = json!(reason).as_str().unwrap_or_default().to_owned();
             declines.entry(reason).or_default().push(one(party));
         }

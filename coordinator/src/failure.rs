@@ -81,7 +81,7 @@ impl Failure {
 pub(crate) fn refusal(record: &Record) -> Option<DeclineReason> {
     let failure = Failure::of_record(record)?;
     let has_declined = failure.reason == Reason::Declined;
-    record.declines.values().copied().find(|reason| has_declined && refuses_request(*reason))
+    record.declined().into_values().find(|reason| has_declined && refuses_request(*reason))
 }
 
 /// Whether a party that declines like this has judged the request, by its policy or its person, and

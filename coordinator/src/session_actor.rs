@@ -63,8 +63,8 @@ pub(crate) struct Ties {
 }
 
 /// Parties some of whose messages found no room. Instead of waiting for what will not come, the
-/// machine is told that such a party was out of reach for a moment: the attempt that counted on
-/// it fails, and another begins.
+/// machine is told that such a party was out of reach for a moment: it tells the party again what
+/// that may have missed, and takes others where there are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Missed(Arc<Mutex<BTreeSet<PartyId>>>);
 
@@ -133,6 +133,8 @@ impl SessionActor {
             if self.around.roster.is_online(party) {
                 effects.extend(self.session.handle(Event::Online(party), now));
             }
+            // As long as there is no way out this goes on, and timers are not heard meanwhile.
+            effects.extend(self.session.handle(Event::Tick, now));
         }
         effects
     }

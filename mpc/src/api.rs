@@ -310,7 +310,7 @@ pub struct PastAttempt {
     /// Why it failed.
     #[serde(flatten)]
     pub failure: Failure,
-    /// The member whose word that is; none if the coordinator saw it itself.
+    /// The member whose word that is, if it names others, or nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_by: Option<PartyId>,
     /// The stable name of the reason for which a member declined, if one did.

@@ -6,7 +6,7 @@
 //! vault and back out the same road.
 //!
 //! Reading order: [`party`] (the whole, started and stopped), `supervisor`, `link` with
-//! `dial`, `frames` and `standing`, `pending_actor` with `peer_keys`, `runner`, [`seal`], [`vault`], [`epochs`]
+//! `dial`, `frames` and `standing`, `pending_actor` with `peer_keys` and `peer_rooms`, `runner`, [`seal`], [`vault`], [`epochs`]
 //! (which share is an account's), `audit`, [`policy`],
 //! [`control`] (how the party's own people speak to it), [`cpu`].
 
@@ -21,6 +21,7 @@ mod frames;
 mod link;
 pub mod party;
 mod peer_keys;
+mod peer_rooms;
 mod peers;
 mod pending_actor;
 pub mod policy;
@@ -35,6 +36,7 @@ pub use cpu::{CpuPool, Lane};
 pub use dial::{AddressError, LinkTls};
 pub use link::{NotSent, Outgoing};
 pub use party::{Party, PartyConfig, RequestError, Requested, RotateError, StartError};
+pub use peer_rooms::Delivered;
 pub use pending_actor::NEW_BACKUP_NEEDED;
 pub use policy::{LivePolicy, Policy};
 pub use runner::{RunnerCommand, RunnerEnded, RunnerHandle, Runners};

@@ -26,11 +26,12 @@ use crate::audit::{self, Auditor, Witness};
 use crate::bans;
 use crate::link::{Outgoing, Reconnect};
 use crate::peer_keys::{self, PeerKeys};
+use crate::peer_rooms::PeerRooms;
 use crate::policy::LivePolicy;
 use crate::policy::desk::Desk;
 use crate::policy::gate::{Gate, wall_clock};
 use crate::quarantine::{Quarantine, Restoration};
-use crate::runner::{RunnerCommand, RunnerHandle, Runners};
+use crate::runner::{RunnerHandle, Runners};
 use crate::seal::FreshJoiner;
 use crate::supervisor::DeathNotice;
 use crate::vault::{Vault, VaultError};
@@ -107,6 +108,7 @@ pub(crate) struct PendingActor {
     joiner: FreshJoiner,
     runners: Rc<dyn Runners>,
     running: BTreeMap<(SessionId, Attempt), RunnerHandle>,
+    rooms: PeerRooms,
     callers: BTreeMap<SessionId, Caller>,
     link: Option<LinkHandle>,
     /// Effects whose turn has not come: everything behind a record that is being stored.
@@ -148,6 +150,7 @@ impl PendingActor {
             vault,
             runners,
             running: BTreeMap::new(),
+            rooms: PeerRooms::default(),
             callers: BTreeMap::new(),
             link: None,
             waiting: VecDeque::new(),
@@ -267,11 +270,7 @@ impl PendingActor {
             }
             Effect::Deliver { session, attempt, messages } => {
                 self.delivery.delivered(&messages, self.now());
-                let runner = self.running.get(&(session, attempt));
-                if runner.is_some_and(|r| !r.command(RunnerCommand::Deliver(messages))) {
-                    let detail = "the runner could not keep up with its messages";
-                    self.overwhelmed(session, attempt, detail, ctx);
-                }
+                self.deliver(session, attempt, messages, ctx);
             }
             Effect::Refuse(header) => {
                 tracing::warn!(session = %header.session, from = %header.from, "no room for a round message");

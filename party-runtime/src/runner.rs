@@ -2,6 +2,7 @@
 
 use crate::cpu::{CpuPool, Lane};
 use crate::link::Outgoing;
+use crate::peer_rooms::Delivered;
 use crate::policy::FIRST_EPOCH;
 use crate::seal::{Channels, SealError};
 use crate::vault::{AuxRecord, ShareRecord, Vault, VaultError};
@@ -11,9 +12,10 @@ use mpc_pending::Launch;
 use mpc_wire::limits::bounded_detail;
 use mpc_wire::{
     Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, EpochKey, EpochPlan, FailureKind, Intent,
-    IntentKind, PartyId, Payload, RoundEnvelope, RoundHeader, Seq, SessionId, ToCoordinator,
+    IntentKind, PartyId, Payload, RoundHeader, Seq, SessionId, ToCoordinator,
 };
 use std::collections::BTreeSet;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Deliveries that may wait for a runner: more than all messages of an attempt among
 /// [`mpc_wire::limits::MAX_PARTIES`].
@@ -24,7 +26,7 @@ const MAILBOX: usize = 512;
 #[rtype(result = "()")]
 pub enum RunnerCommand {
     /// Round messages, in the order of each sender.
-    Deliver(Vec<RoundEnvelope>),
+    Deliver(Vec<Delivered>),
     /// The attempt is dead.
     Kill,
 }
@@ -122,6 +124,8 @@ struct Runner {
 struct Work {
     engine: Box<dyn Engine>,
     channels: Channels,
+    /// The room of all parts of payloads but the last ones.
+    gathered: Vec<OwnedSemaphorePermit>,
 }
 
 /// The duty to report: if the runner dies without an outcome, its end reports that.
@@ -173,7 +177,7 @@ impl Handler<RunnerCommand> for Runner {
     fn handle(&mut self, command: RunnerCommand, ctx: &mut Self::Context) {
         match command {
             RunnerCommand::Deliver(messages) => {
-                messages.iter().for_each(|message| self.receive(message, ctx));
+                messages.into_iter().for_each(|message| self.receive(message, ctx));
             }
             RunnerCommand::Kill => {
                 self.report = None;
@@ -184,16 +188,17 @@ impl Handler<RunnerCommand> for Runner {
 }
 
 impl Runner {
-    fn receive(&mut self, envelope: &RoundEnvelope, ctx: &mut Context<Self>) {
+    fn receive(&mut self, Delivered { envelope, room }: Delivered, ctx: &mut Context<Self>) {
         let Some(work) = &mut self.work else { return };
         let RoundHeader { from, stage, round, .. } = envelope.header;
-        match work.channels.open(envelope) {
+        match work.channels.open(&envelope) {
             Ok(Some(payload)) => {
                 let steps = work.engine.receive(from, stage, round, payload);
                 self.perform(steps, ctx);
             }
-            // More of it is to come.
-            Ok(None) => {}
+            // More of it is to come. Only the last rounds of an attempt have such payloads: they
+            // keep their room until its end.
+            Ok(None) => work.gathered.push(room),
             Err(error @ SealError::BadPart) => {
                 let guilty = BTreeSet::from([from]);
                 let detail = error.to_string();
@@ -327,7 +332,7 @@ async fn prepare(vault: Vault, launch: Launch) -> Result<Work, AttemptFailure> {
     let engine = engine(intent.kind.scheme(), task, context).map_err(
         |EngineFailure { kind, guilty, detail }| AttemptFailure { kind, guilty, detail },
     )?;
-    Ok(Work { engine, channels })
+    Ok(Work { engine, channels, gathered: Vec::new() })
 }
 
 async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task, AttemptFailure> {

@@ -16,7 +16,9 @@ use mpc_wire::{
     Stage, ToCoordinator,
 };
 use party_runtime::vault::ShareRecord;
-use party_runtime::{Outgoing, RunnerCommand, RunnerEnded, RunnerHandle, Runners, Vault};
+use party_runtime::{
+    Delivered, Outgoing, RunnerCommand, RunnerEnded, RunnerHandle, Runners, Vault,
+};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -103,7 +105,7 @@ impl Handler<RunnerCommand> for StubRunner {
         match command {
             RunnerCommand::Kill => ctx.stop(),
             RunnerCommand::Deliver(messages) => {
-                for RoundEnvelope { header, .. } in messages {
+                for Delivered { envelope: RoundEnvelope { header, .. }, .. } in messages {
                     let me = self.parts.vault.party();
                     self.parts.log.borrow_mut().push((me, Seen::Delivered(header)));
                     self.awaited.remove(&header.from);

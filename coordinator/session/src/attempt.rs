@@ -53,7 +53,9 @@ impl Fault {
 
     /// A failure by a member's word. If it names others, the word speaks against itself as well.
     pub(crate) fn reported(by: PartyId, failure: AttemptFailure) -> Self {
-        let mut fault = Self { reported_by: Some(by), ..Self::seen(failure) };
+        let is_of_itself = failure.guilty == BTreeSet::from([by]);
+        let reported_by = (!is_of_itself).then_some(by);
+        let mut fault = Self { reported_by, ..Self::seen(failure) };
         if !fault.suspects.is_empty() {
             fault.suspects.insert(by);
         }
@@ -71,7 +73,7 @@ impl Fault {
             detail: format!("a member declined: {reason}"),
         };
         let suspects = BTreeSet::from([by]);
-        Self { failure, reported_by: Some(by), suspects, declined: Some(reason) }
+        Self { failure, reported_by: None, suspects, declined: Some(reason) }
     }
 }
 
@@ -354,15 +356,19 @@ impl Session {
         }
     }
 
+    /// How many attempts have failed by a fault.
+    pub(crate) fn faults(&self) -> usize {
+        self.past.iter().filter(|past| !past.kind.is_passing()).count()
+    }
+
     fn hopeless(
         &self,
         kind: FailureKind,
         parties: BTreeSet<PartyId>,
         detail: String,
     ) -> Option<SessionEnd> {
-        let faults = self.past.iter().filter(|past| !past.kind.is_passing()).count();
         self.declined_by_too_many().or_else(|| {
-            (faults >= MAX_FAULTS || self.attempt.0 >= MAX_ATTEMPTS).then(|| {
+            (self.faults() >= MAX_FAULTS || self.attempt.0 >= MAX_ATTEMPTS).then(|| {
                 SessionEnd::Failed(SessionFailure {
                     reason: FailureReason::AttemptsExhausted(kind),
                     parties,

@@ -1,7 +1,7 @@
 //! Members that will not join, or not before a person has said so.
 
 use crate::Millis;
-use crate::attempt::{Fault, MAX_FAULTS, abort};
+use crate::attempt::{Fault, MAX_ATTEMPTS, MAX_FAULTS, abort};
 use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure};
 use crate::record::PastAttempt;
@@ -9,6 +9,10 @@ use crate::session::Session;
 use crate::state::{Patience, State};
 use mpc_wire::{AbortReason, Attempt, DeclineReason, DeclineScope, FailureKind, PartyId};
 use std::collections::BTreeSet;
+
+/// How often others are asked in the stead of members that wait for a person. Behind that the persons
+/// have until the session's deadline.
+pub const MAX_DETOURS: usize = 2;
 
 impl Session {
     pub(crate) fn declined(
@@ -103,14 +107,16 @@ impl Session {
     /// are enough others; else the persons are waited for. Nobody is at fault: an approval that
     /// comes now serves the next attempt that includes the party, if there is one.
     pub(crate) fn ask_others(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        // Nor is the last attempt spent on others: if they failed, the session would have failed
+        // although a person might still approve.
+        let may_spare_one = self.past.iter().filter(|past| past.made_way()).count() < MAX_DETOURS
+            && self.faults() + 1 < MAX_FAULTS
+            && self.attempt.0 + 1 < MAX_ATTEMPTS;
+        let size = self.intent.quorum_size();
+        let others = self.candidates.quorum_of_prompt(size, &self.past);
         let State::Joining(joining) = &mut self.state else {
             return;
         };
-        // The last attempt is not spent on others: if they failed, the session would have failed
-        // although a person might still approve.
-        let may_spare_one = self.past.len() + 2 < MAX_FAULTS;
-        let size = self.intent.quorum_size();
-        let others = self.candidates.quorum_of_prompt(size, &self.past);
         let Some(quorum) = others.filter(|_| may_spare_one) else {
             joining.patience = Patience::WithPersons;
             return;
@@ -135,14 +141,12 @@ impl Session {
         if self.candidates.can_reach(self.intent.quorum_size(), &self.past) {
             return None;
         }
-        let for_the_session = self.candidates.declined();
-        let for_a_quorum = self.past.iter().filter(|p| p.is_declined_for(DeclineScope::Quorum));
-        let reason = for_the_session.values().next().copied();
-        let reason = reason.or_else(|| for_a_quorum.clone().find_map(|past| past.declined))?;
-        let unwilling = for_a_quorum.flat_map(|past| &past.parties);
+        let declined = self.record().declined();
+        let for_the_session = self.candidates.declined().values().next();
+        let reason = *for_the_session.or_else(|| declined.values().next())?;
         Some(SessionEnd::Failed(SessionFailure {
             reason: FailureReason::Declined(reason),
-            parties: for_the_session.keys().chain(unwilling).copied().collect(),
+            parties: declined.into_keys().collect(),
             detail: reason.to_string(),
         }))
     }

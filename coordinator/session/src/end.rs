@@ -100,7 +100,8 @@ pub struct SessionFailure {
 pub enum FailureReason {
     /// So many parties declined that no quorum is left.
     Declined(DeclineReason),
-    /// [`crate::MAX_ATTEMPTS`] attempts failed, the last one like this.
+    /// [`crate::MAX_FAULTS`] attempts failed by a fault, or [`crate::MAX_ATTEMPTS`] in all, the last
+    /// one like this.
     AttemptsExhausted(FailureKind),
     /// The members report different results.
     ResultsDiffer,

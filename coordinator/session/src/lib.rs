@@ -22,6 +22,7 @@ mod state;
 pub mod status;
 
 pub use attempt::{MAX_ATTEMPTS, MAX_FAULTS, MAX_OBJECTIONS};
+pub use declines::MAX_DETOURS;
 pub use effect::{DropCause, Effect};
 pub use end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 pub use event::{CheckedOutcome, Event};

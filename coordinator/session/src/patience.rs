@@ -38,29 +38,35 @@ impl Session {
     pub(crate) fn offline(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
         self.candidates.set_offline(party);
         match &mut self.state {
-            // Nothing is lost yet: others are asked at once if there are enough of them. Else it is
-            // invited again when it is back.
-            State::Joining(joining) if joining.plan.quorum.contains(&party) => {
-                if self.has_replacement() {
-                    self.lost(BTreeSet::from([party]), now, effects);
-                }
-            }
+            State::Joining(_) => self.replace_absent(now, effects),
             State::Running(running) if running.plan.quorum.contains(&party) => {
                 running.away.entry(party).or_insert(now);
             }
-            State::Gathering(_) | State::Joining(_) | State::Running(_) | State::Ended(_) => {}
+            State::Gathering(_) | State::Running(_) | State::Ended(_) => {}
+        }
+    }
+
+    /// Gives an attempt up that waits for the joins of members that cannot be reached, if there are
+    /// others to ask: nothing is lost yet. Else they are invited again when they are back.
+    pub(crate) fn replace_absent(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        let State::Joining(joining) = &self.state else { return };
+        let is_absent = |party: &PartyId| !self.candidates.is_online(*party);
+        let absent: BTreeSet<_> = joining.plan.quorum.iter().copied().filter(is_absent).collect();
+        if !absent.is_empty() && self.has_replacement() {
+            self.lost(absent, now, effects);
         }
     }
 
     /// Takes note that a member can be reached again: what it may have missed is said again, and
     /// the attempt goes on.
     pub(crate) fn is_back(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        let could_be_replaced = self.has_replacement();
         match &mut self.state {
             State::Joining(joining) if joining.missing().contains(&party) => {
                 effects.push(self.invitation(party));
             }
             State::Running(running) => {
-                if running.is_back(party, now) {
+                if running.is_back(party, now, could_be_replaced) {
                     self.start_again(party, effects);
                 }
             }
@@ -75,7 +81,8 @@ impl Session {
             State::Joining(joining) => {
                 // Nobody is reminded while only persons are waited for.
                 let reminder = (!joining.overdue().is_empty()).then_some(joining.remind_at);
-                joining.patience_ends().into_iter().chain(reminder).min()
+                let others = self.candidates.next_wake();
+                joining.patience_ends().into_iter().chain(reminder).chain(others).min()
             }
             State::Running(running) if running.missed().is_empty() => Some(running.stuck_at),
             State::Running(_) if !self.has_replacement() => self.candidates.next_wake(),
@@ -144,14 +151,11 @@ impl Session {
     }
 
     /// Gives an attempt up that stands still. That a member waits for another one is its word only:
-    /// it may hold the attempt up itself.
+    /// it may hold the attempt up itself, and is as suspect.
     fn stuck(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         let State::Running(running) = &self.state else { return };
         let guilty = running.stuck_for();
-        let mut suspects = guilty.clone();
-        if !guilty.is_empty() {
-            suspects.extend(running.complaining());
-        }
+        let suspects = guilty.union(&running.at_odds()).copied().collect();
         let detail = "no member went on with its round in time".to_owned();
         let failure = AttemptFailure { kind: FailureKind::PeerMissing, guilty, detail };
         self.attempt_failed(Fault::suspecting(suspects, failure), now, effects);
@@ -193,10 +197,12 @@ impl Running {
 
     /// Takes note that a member can be reached again; says whether it was away. The time in which it
     /// was waited for counts as none in which the attempt stood still.
-    fn is_back(&mut self, party: PartyId, now: Millis) -> bool {
+    fn is_back(&mut self, party: PartyId, now: Millis, could_be_replaced: bool) -> bool {
         let Some(since) = self.away.remove(&party) else { return false };
         let absence = now.0.saturating_sub(since.0);
-        *self.absences.entry(party).or_default() += absence;
+        if could_be_replaced {
+            *self.absences.entry(party).or_default() += absence;
+        }
         self.stuck_at = self.stuck_at.after(absence);
         true
     }

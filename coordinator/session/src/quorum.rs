@@ -16,8 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// again at once.
 const REST: u64 = 500;
 
-/// How often that is doubled at most: then it is 8 seconds.
-const MAX_DOUBLINGS: usize = 4;
+/// How often that is doubled at most: then it is 32 seconds.
+const MAX_DOUBLINGS: usize = 6;
+
+/// How many quorums are looked at for one whose members have not spoken against each other, the best
+/// first: all that a usual set has.
+const MAX_LOOKED_AT: usize = 1_000;
 
 /// What the session knows of its eligible parties.
 #[derive(Debug, Clone)]
@@ -90,9 +94,11 @@ impl Candidates {
         self.resting.insert(party, now.after(REST << doublings.min(MAX_DOUBLINGS)));
     }
 
-    /// Lets those be asked again whose rest is over.
-    pub(crate) fn wake(&mut self, now: Millis) {
+    /// Lets those be asked again whose rest is over; says whether there are any.
+    pub(crate) fn wake(&mut self, now: Millis) -> bool {
+        let before = self.resting.len();
         self.resting.retain(|_, until| *until > now);
+        self.resting.len() < before
     }
 
     /// When the next rest is over.
@@ -103,7 +109,7 @@ impl Candidates {
     /// Whether `size` parties could still be found, were all online.
     pub(crate) fn can_reach(&self, size: usize, past: &[PastAttempt]) -> bool {
         let willing = self.eligible.iter().filter(|party| !self.declined.contains_key(party));
-        first_possible(willing.copied(), size, past).is_some()
+        possible(willing.copied(), size, past).next().is_some()
     }
 
     /// The parties whose return a quorum would need, or the end of whose rest.
@@ -119,7 +125,7 @@ impl Candidates {
 
     /// The `size` reachable, willing parties that speak for themselves best: with the fewest failed
     /// attempts, among equals rather those that were named less often, then those that wait for
-    /// nobody; none if there are fewer.
+    /// nobody; rather no two of which one has named the other. None if there are fewer.
     pub(crate) fn quorum(&self, size: usize, past: &[PastAttempt]) -> Option<BTreeSet<PartyId>> {
         let is_willing = |party: &&PartyId| {
             !self.declined.contains_key(party) && !self.resting.contains_key(party)
@@ -132,7 +138,15 @@ impl Candidates {
             let named = count(&|past| past.parties.contains(party));
             (suspected, named, self.pondering.contains(party))
         });
-        first_possible(willing.into_iter(), size, past)
+        let possible = || possible(willing.iter().copied(), size, past);
+        let named_by_another = |by: &PartyId, named: &PartyId| {
+            past.iter().any(|past| past.reported_by == Some(*by) && past.parties.contains(named))
+        };
+        let is_at_peace = |quorum: &BTreeSet<PartyId>| {
+            let mut pairs = quorum.iter().cartesian_product(quorum);
+            !pairs.any(|(by, named)| by != named && named_by_another(by, named))
+        };
+        possible().take(MAX_LOOKED_AT).find(is_at_peace).or_else(|| possible().next())
     }
 
     /// As [`Self::quorum`], of parties that wait for nobody's approval, as far as is known.
@@ -147,19 +161,89 @@ impl Candidates {
     }
 }
 
-/// The first `size` of the parties that no member has refused to be together with.
-fn first_possible(
-    parties: impl Iterator<Item = PartyId>,
+/// The quorums of so many of the parties that no member has refused to be one of, the best first.
+fn possible<'a>(
+    parties: impl Iterator<Item = PartyId> + 'a,
     size: usize,
-    past: &[PastAttempt],
-) -> Option<BTreeSet<PartyId>> {
+    past: &'a [PastAttempt],
+) -> impl Iterator<Item = BTreeSet<PartyId>> + 'a {
     let refused: BTreeSet<_> = past
         .iter()
         .filter(|past| past.is_declined_for(DeclineScope::Quorum))
         .map(|past| &past.quorum)
         .collect();
-    parties
-        .combinations(size)
-        .map(|quorum| quorum.into_iter().collect::<BTreeSet<_>>())
-        .find(|quorum| !refused.contains(quorum))
+    let quorums = parties.combinations(size).map(BTreeSet::from_iter);
+    quorums.filter(move |quorum| !refused.contains(quorum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::MAX_FAULTS;
+    use mpc_wire::{Attempt, FailureKind};
+
+    fn party(number: u8) -> PartyId {
+        PartyId::new([number; 32])
+    }
+
+    fn accusation(quorum: &BTreeSet<PartyId>, by: PartyId, named: PartyId) -> PastAttempt {
+        PastAttempt {
+            attempt: Attempt::FIRST,
+            quorum: quorum.clone(),
+            kind: FailureKind::PeerMisbehaved,
+            parties: [named].into(),
+            reported_by: Some(by),
+            suspects: [by, named].into(),
+            declined: None,
+            detail: String::new(),
+        }
+    }
+
+    /// The most attempts that the liars can spoil by accusing honest members of their quorum.
+    fn spoilt(
+        candidates: &Candidates,
+        size: usize,
+        liars: &[PartyId],
+        past: &mut Vec<PastAttempt>,
+    ) -> usize {
+        assert!(past.len() < MAX_FAULTS, "{past:#?}");
+        let quorum = candidates.quorum(size, past).expect("all are willing");
+        let present = liars.iter().filter(|liar| quorum.contains(liar));
+        let honest = quorum.iter().filter(|member| !liars.contains(member));
+        let lies = present.cartesian_product(honest);
+        let spoilt = lies.map(|(liar, honest)| {
+            past.push(accusation(&quorum, *liar, *honest));
+            let spoilt = 1 + spoilt(candidates, size, liars, past);
+            past.pop();
+            spoilt
+        });
+        spoilt.max().unwrap_or(0)
+    }
+
+    #[test]
+    fn liars_use_no_session_up() {
+        for (size, all, liars, most) in [(2, 3, 1, 2), (3, 5, 1, 2), (3, 5, 2, 4), (5, 6, 1, 2)] {
+            let parties: Vec<_> = (1..=all).map(party).collect();
+            for shift in 0..parties.len() {
+                let mut preferred = parties.clone();
+                preferred.rotate_left(shift);
+                let candidates = Candidates::new(parties.iter().copied().collect(), preferred);
+                for liars in parties.iter().copied().combinations(liars) {
+                    let spoilt = spoilt(&candidates, size, &liars, &mut Vec::new());
+                    assert!(spoilt <= most, "{spoilt} of {size} of {all} with {liars:?}");
+                }
+            }
+        }
+    }
+
+    /// All but one of a large set have refused each other; looking for the one is bounded.
+    #[test]
+    fn a_large_set_is_no_burden() {
+        let parties: BTreeSet<_> = (0..20).map(party).collect();
+        let candidates = Candidates::new(parties.clone(), parties.iter().copied().collect());
+        let past: Vec<_> =
+            (0..19).map(|number| accusation(&parties, party(number), party(number + 1))).collect();
+        assert_eq!(candidates.quorum(11, &past).map(|quorum| quorum.len()), Some(11));
+        assert!(candidates.can_reach(20, &past) && !candidates.can_reach(21, &past));
+    }
 }

@@ -44,6 +44,17 @@ impl Record {
         })
     }
 
+    /// The parties that declined, and why: the session, or else to be together with a quorum.
+    pub fn declined(&self) -> BTreeMap<PartyId, DeclineReason> {
+        let past = self.past.iter().filter(|past| past.is_declined_for(DeclineScope::Quorum));
+        let mut declined: BTreeMap<_, _> = past
+            .filter_map(|past| past.declined.map(|reason| (&past.parties, reason)))
+            .flat_map(|(parties, reason)| parties.iter().map(move |party| (*party, reason)))
+            .collect();
+        declined.extend(&self.declines);
+        declined
+    }
+
     /// What stops the attempts of a session that ended without having made what it was for.
     pub fn abort(&self) -> Option<ToParty> {
         let reason = self.end.as_ref()?.abort_reason()?;
@@ -73,7 +84,7 @@ pub struct PastAttempt {
     pub kind: FailureKind,
     /// Who was named.
     pub parties: BTreeSet<PartyId>,
-    /// The member whose word that is; none if the coordinator saw it itself.
+    /// The member whose word that is, if it names others, or nobody.
     #[serde(default)]
     pub reported_by: Option<PartyId>,
     /// Who is rather not asked again: one of them has spoilt it.
@@ -87,6 +98,11 @@ pub struct PastAttempt {
 }
 
 impl PastAttempt {
+    /// Whether it did not fail, but made way for others because a member waited for a person.
+    pub fn made_way(&self) -> bool {
+        self.suspects.is_empty()
+    }
+
     /// Whether a member declined for a reason that holds for this.
     pub(crate) fn is_declined_for(&self, scope: DeclineScope) -> bool {
         self.declined.is_some_and(|reason| reason.scope() == scope)

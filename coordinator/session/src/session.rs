@@ -80,6 +80,7 @@ impl Session {
     /// Takes an event and says what is to be done.
     pub fn handle(&mut self, event: Event, now: Millis) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let has_woken = self.candidates.wake(now);
         match event {
             Event::Online(party) => self.online(party, now, &mut effects),
             Event::Offline(party) => self.offline(party, now, &mut effects),
@@ -100,7 +101,7 @@ impl Session {
             Event::Acknowledged(ack) => self.acknowledged(ack, &mut effects),
             Event::RoundRefused(header) => self.round_refused(header, now, &mut effects),
             Event::Progress { from, attempt, stage, round, waiting_for } => {
-                let position = Position { at: (stage, round), waiting_for };
+                let position = Position::new((stage, round), waiting_for);
                 self.progress(from, attempt, position, now, &mut effects);
             }
             Event::Outcome { from, attempt, outcome } => {
@@ -108,6 +109,9 @@ impl Session {
             }
             Event::Cancelled => self.end(SessionEnd::Cancelled, &mut effects),
             Event::Tick => self.tick(now, &mut effects),
+        }
+        if has_woken {
+            self.can_ask_more(now, &mut effects);
         }
         effects
     }
@@ -181,7 +185,13 @@ impl Session {
 
     fn online(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
         self.candidates.set_online(party);
-        self.candidates.wake(now);
+        self.can_ask_more(now, effects);
+        self.is_back(party, now, effects);
+        self.lose_patience(now, effects);
+    }
+
+    /// Somebody can be asked who could not be before.
+    fn can_ask_more(&mut self, now: Millis, effects: &mut Vec<Effect>) {
         match &self.state {
             State::Gathering(_) => self.try_attempt(now, effects),
             // Once a person has approved, the attempt is not given up for a party whose own person
@@ -192,10 +202,9 @@ impl Session {
             {
                 self.ask_others(now, effects);
             }
-            State::Joining(_) | State::Running(_) | State::Ended(_) => {}
+            State::Joining(_) => self.replace_absent(now, effects),
+            State::Running(_) | State::Ended(_) => {}
         }
-        self.is_back(party, now, effects);
-        self.lose_patience(now, effects);
     }
 
     fn tick(&mut self, now: Millis, effects: &mut Vec<Effect>) {
@@ -206,10 +215,6 @@ impl Session {
             let waiting_for = self.status().waiting_for;
             self.end(SessionEnd::Expired { waiting_for }, effects);
             return;
-        }
-        self.candidates.wake(now);
-        if matches!(self.state, State::Gathering(_)) {
-            self.try_attempt(now, effects);
         }
         self.lose_patience(now, effects);
     }

@@ -122,7 +122,17 @@ pub(crate) struct Running {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) at: (Stage, Round),
-    pub(crate) waiting_for: BTreeSet<PartyId>,
+    /// Whose messages it says that it lacks.
+    pub(crate) claims: BTreeSet<PartyId>,
+    /// Who is hard to reach by that, as far as can be seen here.
+    pub(crate) lacks: BTreeSet<PartyId>,
+}
+
+impl Position {
+    /// The position of a member that says that it lacks these.
+    pub(crate) fn new(at: (Stage, Round), claims: BTreeSet<PartyId>) -> Self {
+        Self { at, claims, lacks: BTreeSet::new() }
+    }
 }
 
 impl Running {

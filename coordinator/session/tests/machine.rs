@@ -16,6 +16,8 @@ mod approval;
 mod broken_joins;
 #[path = "machine/declines.rs"]
 mod declines;
+#[path = "machine/events.rs"]
+mod events;
 #[path = "machine/harness.rs"]
 mod harness;
 #[path = "machine/late_declines.rs"]

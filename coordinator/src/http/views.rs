@@ -178,7 +178,7 @@ impl DeclineView {
             reason: *reason,
             detail: reason.to_string(),
         };
-        record.declines.iter().map(view).collect()
+        record.declined().iter().map(view).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use super::{StoreError, to_i64};
 use mpc_session::Record;
 use mpc_wire::SessionId;
 use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder};
 
 #[expect(unreachable_pub, reason = "sea-orm's derives make public items")]
@@ -20,6 +21,7 @@ mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub attempt: i64,
         pub plan_hash: String,
+        pub is_over: bool,
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -35,7 +37,9 @@ pub(super) enum Place {
     Newest,
     /// Its attempt is new, and this is the hash of its plan.
     New(String),
-    /// A newer attempt is known, or the same one with another plan.
+    /// Its attempt is the newest that is known, and not under way any more.
+    Over,
+    /// A newer attempt is known, or the same one with another plan, or as one that is over.
     Superseded,
 }
 
@@ -50,12 +54,13 @@ pub(super) async fn place(txn: &DatabaseTransaction, record: &Record) -> Result<
     let plan = record.plan().map(|plan| plan.hash().to_string());
     Ok(match (newest, plan) {
         (Some(newest), _) if newest.attempt > attempt => Place::Superseded,
-        (Some(newest), Some(plan)) if newest.attempt == attempt && newest.plan_hash != plan => {
-            Place::Superseded
+        (Some(newest), Some(plan)) if newest.attempt == attempt => {
+            let is_under_way = newest.plan_hash == plan && !newest.is_over;
+            if is_under_way { Place::Newest } else { Place::Superseded }
         }
-        (Some(newest), Some(plan)) if newest.attempt < attempt => Place::New(plan),
-        (None, Some(plan)) => Place::New(plan),
-        (Some(_), Some(_)) | (Some(_) | None, None) => Place::Newest,
+        (Some(_) | None, Some(plan)) => Place::New(plan),
+        (Some(newest), None) if newest.attempt == attempt && !newest.is_over => Place::Over,
+        (Some(_) | None, None) => Place::Newest,
     })
 }
 
@@ -69,8 +74,20 @@ pub(super) async fn insert(
         session_id: Set(record.intent.session.to_string()),
         attempt: Set(to_i64(u64::from(record.attempt.0))),
         plan_hash: Set(plan_hash),
+        is_over: Set(false),
     };
     row::Entity::insert(row).exec_without_returning(txn).await?;
+    Ok(())
+}
+
+/// Notes that the record's attempt is over.
+pub(super) async fn end(txn: &DatabaseTransaction, record: &Record) -> Result<(), StoreError> {
+    row::Entity::update_many()
+        .col_expr(row::Column::IsOver, Expr::value(true))
+        .filter(row::Column::SessionId.eq(record.intent.session.to_string()))
+        .filter(row::Column::Attempt.eq(to_i64(u64::from(record.attempt.0))))
+        .exec(txn)
+        .await?;
     Ok(())
 }
 

@@ -210,8 +210,10 @@ pub(super) async fn save(writing: &mut Writing, saving: &Saving) -> Result<Writt
     if updated.rows_affected == 0 {
         return Ok(Written::SessionOver);
     }
-    if let Place::New(plan_hash) = place {
-        attempt::insert(txn, record, plan_hash).await?;
+    match place {
+        Place::New(plan_hash) => attempt::insert(txn, record, plan_hash).await?,
+        Place::Over if record.end.is_none() => attempt::end(txn, record).await?,
+        Place::Over | Place::Newest | Place::Superseded => {}
     }
     if let Some(end) = &record.end {
         attempt::remove(txn, id).await?;

@@ -11,9 +11,9 @@ use crate::requests::Requests;
 use crate::roster::Roster;
 use crate::store::Store;
 use mpc_wire::{
-    Attempt, Downlink, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId, PlanHash,
-    RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SignedJoin, Stage, ToCoordinator,
-    Uplink,
+    Attempt, AttemptOutcome, Downlink, FailureKind, Identity, Intent, IntentKind, Nonce, PartyId,
+    PlanHash, RequestId, Round, RoundEnvelope, RoundHeader, Scheme, Seq, SignedJoin, Stage,
+    ToCoordinator, Uplink,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -283,4 +283,68 @@ async fn a_join_to_another_plan_ends_the_attempt_and_an_old_one_does_not() {
     // Replayed under the number of the second attempt.
     say_join(&world, Attempt(2), first).await;
     world.join(session, Attempt(2), second).await;
+}
+
+/// Should a session ever have two actors, the one that has fallen behind must not tell anybody of a
+/// plan under a number that another plan may have.
+#[actix_web::test]
+async fn an_actor_that_was_overtaken_tells_nobody_and_makes_way() {
+    let mut world = World::new(8).await;
+    let session = world.open().await.unwrap().session;
+    world.invited_to(1).await;
+    let StoredSession { record, created_at, .. } =
+        world.store.session(session).await.unwrap().unwrap();
+    let save = async |world: &World, record| {
+        let at = world.clock.wall();
+        world.store.save_session(Saving { record, created_at, at }).await
+    };
+    // One number, one plan; and numbers only grow.
+    let other_plan = Record { aux_id: Some(mpc_wire::AuxId::new([1; 32])), ..record.clone() };
+    assert!(matches!(save(&world, other_plan).await, Err(StoreError::Superseded)));
+    save(&world, Record { attempt: Attempt(7), ..record.clone() }).await.unwrap();
+    assert!(matches!(save(&world, record).await, Err(StoreError::Superseded)));
+    // The actor would plan its second attempt now.
+    let a = world.identities[0].clone();
+    let join = SignedJoin::sign(&a, PlanHash::new([0; 32]), Nonce::new([1; 32]), [2; 32]);
+    world.say(a.party(), ToCoordinator::Join { session, attempt: Attempt(1), join }).await;
+    let plan = world.invited_to(7).await;
+    world.join(session, Attempt(7), plan).await;
+}
+
+#[actix_web::test]
+async fn who_has_missed_an_end_hears_it_and_what_it_stops() {
+    for is_cancelled in [true, false] {
+        let mut world = World::new(8).await;
+        let session = world.open().await.unwrap().session;
+        let (attempt, plan) = (Attempt(1), world.invited_to(1).await);
+        world.join(session, attempt, plan).await;
+        if is_cancelled {
+            let running = world.supervisor.send(Find(session)).await.unwrap().unwrap();
+            running.actor.unwrap().send(ToSession::Cancel).await.unwrap();
+        } else {
+            let outcome = || AttemptOutcome::Aux { aux_id: mpc_wire::AuxId::new([1; 32]) };
+            for party in world.parties.clone() {
+                let said = ToCoordinator::Outcome { session, attempt, outcome: outcome() };
+                world.say(party, said).await;
+            }
+        }
+        let is_abort = |told: &ToParty| matches!(told, ToParty::Abort { attempt: Attempt(1), .. });
+        let is_finished = |told: &ToParty| matches!(told, ToParty::Finished { .. });
+        for _ in world.parties.clone().iter().filter(|_| is_cancelled) {
+            assert!(is_abort(&world.told().await));
+        }
+        for _ in world.parties.clone() {
+            assert!(is_finished(&world.told().await));
+        }
+        // The session has left the hub before it is looked up.
+        while world.supervisor.send(Find(session)).await.unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+        let party = world.identities[0].party();
+        let (stage, round, waiting_for) = (Stage(1), Round(1), BTreeSet::new());
+        let progress = ToCoordinator::Progress { session, attempt, stage, round, waiting_for };
+        world.say(party, progress).await;
+        assert!(!is_cancelled || is_abort(&world.told().await));
+        assert!(is_finished(&world.told().await));
+    }
 }

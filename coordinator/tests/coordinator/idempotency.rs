@@ -74,8 +74,8 @@ async fn concurrent_duplicates_make_one_session() {
     let replayed = replies.iter().filter(|r| r.header("idempotency-replayed").is_some()).count();
     assert_eq!(replayed, 11);
     assert!(replies.iter().all(|reply| reply.status == 200 && reply.json == replies[0].json));
-    let [accounts, holders, sessions, keys] = before;
-    assert_eq!(world.rows().await, [accounts, holders, sessions + 1, keys + 1]);
+    let [accounts, holders, sessions, attempts, keys] = before;
+    assert_eq!(world.rows().await, [accounts, holders, sessions + 1, attempts, keys + 1]);
     assert_eq!(world.parties.count(|_, message| is_sign_invite(message)), invites + 2);
 }
 

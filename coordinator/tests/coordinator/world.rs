@@ -249,10 +249,10 @@ impl World {
     }
 
     /// How many rows of each table that a request could have left behind.
-    pub(crate) async fn rows(&self) -> [i64; 4] {
+    pub(crate) async fn rows(&self) -> [i64; 5] {
         let db = Database::connect(self.url()).await.unwrap();
-        let mut counts = [0; 4];
-        let tables = ["accounts", "account_parties", "sessions", "idempotency_keys"];
+        let mut counts = [0; 5];
+        let tables = ["accounts", "account_parties", "sessions", "attempts", "idempotency_keys"];
         for (count, table) in counts.iter_mut().zip(tables) {
             let sql = format!("SELECT COUNT(*) FROM {table}");
             let row = Statement::from_string(db.get_database_backend(), sql);

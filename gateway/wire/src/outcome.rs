@@ -103,10 +103,15 @@ impl FailureKind {
     /// Whether the fault lies with the party that reports it, if it names no other.
     pub const fn is_the_reporters_own(self) -> bool {
         match self {
-            Self::RunnerLost | Self::Panicked | Self::Storage | Self::Internal => true,
-            Self::PeerMisbehaved | Self::Transport | Self::PeerMissing | Self::ResultInvalid => {
-                false
-            }
+            Self::RunnerLost | Self::Storage => true,
+            // What a party cannot take any more, and what makes its libraries panic, may be a
+            // peer's doing.
+            Self::Panicked
+            | Self::Internal
+            | Self::PeerMisbehaved
+            | Self::Transport
+            | Self::PeerMissing
+            | Self::ResultInvalid => false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::m0003_sessions::Sessions;
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, string};
+use sea_orm_migration::schema::{big_integer, boolean, string};
 
 #[derive(Debug, DeriveMigrationName)]
 pub(super) struct Migration;
@@ -13,6 +13,8 @@ enum Attempts {
     SessionId,
     Attempt,
     PlanHash,
+    /// Whether it is known to be over: then no record has it under way again.
+    IsOver,
 }
 
 #[async_trait::async_trait]
@@ -23,6 +25,7 @@ impl MigrationTrait for Migration {
             .col(string(Attempts::SessionId))
             .col(big_integer(Attempts::Attempt))
             .col(string(Attempts::PlanHash))
+            .col(boolean(Attempts::IsOver))
             .primary_key(Index::create().col(Attempts::SessionId).col(Attempts::Attempt))
             .foreign_key(
                 ForeignKey::create()

@@ -326,24 +326,17 @@ impl Pending {
         }
     }
 
-    /// Sends again what the coordinator may not have got. It answers a join with what the party may
-    /// not have heard: that the attempt has begun, or is over.
+    /// Sends again what the coordinator may not have got.
     fn connected(&mut self, effects: &mut Vec<Effect>) {
         for (session, entry) in &self.entries {
-            let session = *session;
-            if !entry.is_under_way() {
-                continue;
-            }
-            for (attempt, facts) in &entry.attempts {
-                let (Joining::Joined(PreparedJoin { join, .. }) | Joining::Launched(join)) =
-                    &facts.joining
-                else {
-                    continue;
-                };
-                let join = Box::new(join.clone());
-                effects.push(Effect::SendJoin { session, attempt: *attempt, join });
-            }
             let (Life::Live, Some(purpose)) = (&entry.life, &entry.purpose) else { continue };
+            let session = *session;
+            for (attempt, facts) in &entry.attempts {
+                if let Joining::Joined(prepared) = &facts.joining {
+                    let join = Box::new(prepared.join.clone());
+                    effects.push(Effect::SendJoin { session, attempt: *attempt, join });
+                }
+            }
             if let Some((attempt, outcome)) = &entry.outcome {
                 let outcome = Box::new(outcome.clone());
                 effects.push(Effect::Report { session, attempt: *attempt, outcome });

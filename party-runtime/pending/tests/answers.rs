@@ -278,28 +278,20 @@ fn what_the_shell_cannot_verify_is_objected_to_once_for_each_attempt() {
     assert_eq!(answers(&this.unverified(FIRST)), (dropped(), vec![]));
 }
 
-/// The coordinator answers with what the party may have missed: the start, or the end.
+/// Who has the end may have missed that its attempt was to be stopped, and hears it when it says
+/// where it stands.
 #[test]
-fn a_launched_attempt_is_asked_about_with_every_connection() {
+fn an_abort_stops_what_was_left_to_end_by_itself() {
     let session = intent().session;
     let mut this = Party::joined();
-    let says_its_join = |this: &mut Party| {
-        let said = this.meets(Event::Connected);
-        let [Effect::SendJoin { attempt: FIRST, join: said, .. }] = &said[..] else {
-            panic!("{said:?}");
-        };
-        assert_eq!(**said, join(ME, FIRST, 9));
-    };
-    says_its_join(&mut this);
     assert!(matches!(this.started(9, 7)[..], [Effect::Launch(_)]));
-    says_its_join(&mut this);
-    // Who has the end may still lack that it was to be stopped.
     assert!(this.meets(Event::Finished(session)).is_empty());
-    says_its_join(&mut this);
+    assert_eq!(this.0.live(), 1);
     let stopped = this.meets(Event::Aborted { session, attempt: FIRST });
     assert!(matches!(stopped[..], [Effect::Kill { attempt: FIRST, .. }, Effect::Over(_)]));
-    assert!(this.meets(Event::Connected).is_empty());
     assert_eq!(this.0.live(), 0);
+    let again = this.meets(Event::Aborted { session, attempt: FIRST });
+    assert_eq!(answers(&again), (vec![DropCause::StaleAttempt], vec![]));
 }
 
 #[test]

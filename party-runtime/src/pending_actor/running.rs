@@ -7,7 +7,8 @@ use actix::prelude::*;
 use mpc_pending::record::{Record, StoredProgress};
 use mpc_pending::{Event, Launch};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, FailureKind, Objection, SessionId, ToCoordinator,
+    Attempt, AttemptFailure, AttemptOutcome, FailureKind, Objection, RoundEnvelope, SessionId,
+    ToCoordinator,
 };
 use std::collections::BTreeSet;
 
@@ -25,6 +26,25 @@ impl PendingActor {
             kill(&runner, session);
         }
         ctx.notify(failed(session, attempt, FailureKind::Internal, detail));
+    }
+
+    /// Hands round messages to their runner.
+    pub(super) fn deliver(
+        &mut self,
+        session: SessionId,
+        attempt: Attempt,
+        messages: Vec<RoundEnvelope>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(runner) = self.running.get(&(session, attempt)) else { return };
+        let delivered =
+            self.rooms.admit(messages).map(|it| runner.command(RunnerCommand::Deliver(it)));
+        let detail = match delivered {
+            Some(true) => return,
+            Some(false) => "the runner could not keep up with its messages",
+            None => "a peer's messages take all the room that they may",
+        };
+        self.overwhelmed(session, attempt, detail, ctx);
     }
 
     pub(super) fn launch(&mut self, launch: Launch, ctx: &mut Context<Self>) {

@@ -235,8 +235,13 @@ impl World {
                 }
             }
             Event::Aborted { session, attempt } => {
-                if let Some(facts) = self.facts.get_mut(session).filter(|facts| facts.is_live()) {
+                let known = self.facts.get_mut(session);
+                let Some(facts) = known.filter(|facts| facts.is_under_way()) else { return };
+                if !facts.is_finishing {
                     facts.kill(*attempt);
+                } else if *attempt > facts.dead {
+                    // Only the runner kept the session.
+                    facts.finish(self.monotonic, GRACE);
                 }
             }
             Event::Finished(session) => {

@@ -3,7 +3,9 @@
 use crate::harness::{DEADLINE, Harness, PARTIES, Purpose};
 use crate::ops::{Joined, Op};
 use crate::{awaits, joins};
-use mpc_session::{DropCause, Effect, Event, JOIN_PATIENCE, MAX_FAULTS, Millis, Phase, SessionEnd};
+use mpc_session::{
+    DropCause, Effect, Event, JOIN_PATIENCE, MAX_DETOURS, Millis, Phase, SessionEnd,
+};
 use mpc_wire::{Attempt, DeclineReason, FailureKind, PartyId};
 use std::collections::BTreeSet;
 
@@ -156,7 +158,7 @@ fn others_who_fail_do_not_use_up_the_persons_chance() {
     let status = harness.session().status();
     assert_eq!(
         (status.phase, status.attempt),
-        (Phase::WaitingForApproval, Attempt(MAX_FAULTS as u32))
+        (Phase::WaitingForApproval, Attempt(2 * MAX_DETOURS as u32 + 1))
     );
     harness.step(&joins(asked));
     assert_eq!(harness.session().status().phase, Phase::Running);

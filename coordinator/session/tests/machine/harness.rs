@@ -1,17 +1,16 @@
 //! Performs the machine's effects as the coordinator does, and checks each.
 
-use crate::ops::{Joined, Op};
+use crate::events::failed;
+use crate::ops::Op;
 use itertools::Itertools;
 use mpc_session::{
-    ABSENCE_PATIENCE, CheckedOutcome, Effect, Event, JOIN_PATIENCE, MAX_FAULTS, MAX_OBJECTIONS,
+    ABSENCE_PATIENCE, Effect, Event, JOIN_PATIENCE, MAX_DETOURS, MAX_FAULTS, MAX_OBJECTIONS,
     Millis, Order, Phase, Record, Session, SessionEnd, Status,
 };
 use mpc_wire::{
-    AccountId, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, AuxId, DeclineReason,
-    DerivationPath, EcdsaSignature, Epoch, EpochKey, EpochPlan, EpochStatement, FailureKind,
-    Identity, Intent, IntentKind, Nonce, PartyId, Payload, PlanHash, PublicKey, RequestId, Round,
-    RoundAck, RoundEnvelope, RoundHeader, Scheme, Seq, SessionId, Signature, SignedJoin, Stage,
-    Threshold, ToParty, UnixMillis, Verdict,
+    AccountId, Attempt, AttemptPlan, AuxId, DeclineReason, DerivationPath, Epoch, Identity, Intent,
+    IntentKind, PartyId, Payload, PlanHash, PublicKey, RequestId, RoundHeader, Scheme, SessionId,
+    Threshold, ToParty, UnixMillis,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -20,10 +19,10 @@ pub(crate) const PARTIES: usize = 3;
 pub(crate) const KINDS: &[Purpose] =
     &[Purpose::Sign, Purpose::Keygen, Purpose::Aux, Purpose::Canary];
 /// The plan of the shares that canaries are for.
-const CANARY_PLAN: PlanHash = PlanHash::new([9; 32]);
+pub(crate) const CANARY_PLAN: PlanHash = PlanHash::new([9; 32]);
 pub(crate) const DEADLINE: Millis = Millis(100_000);
 
-static IDENTITIES: LazyLock<Vec<Identity>> =
+pub(crate) static IDENTITIES: LazyLock<Vec<Identity>> =
     LazyLock::new(|| (0..PARTIES).map(|n| Identity::from_seed(&[n as u8 + 1; 32])).collect());
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +35,17 @@ pub(crate) enum Purpose {
 
 /// The machine and all that the world outside knows of it.
 pub(crate) struct Harness {
-    purpose: Purpose,
-    session: Session,
-    now: Millis,
+    pub(crate) purpose: Purpose,
+    pub(crate) session: Session,
+    pub(crate) now: Millis,
     /// What a crash leaves.
-    durable: Record,
+    pub(crate) durable: Record,
     /// Who can be reached: a restart finds them as they are.
-    online: BTreeSet<PartyId>,
+    pub(crate) online: BTreeSet<PartyId>,
     /// When each of the others went away, or the process that could have seen it was started.
-    away: BTreeMap<PartyId, Millis>,
+    pub(crate) away: BTreeMap<PartyId, Millis>,
     /// Every plan that anybody was invited to.
-    plans: BTreeMap<Attempt, AttemptPlan>,
+    pub(crate) plans: BTreeMap<Attempt, AttemptPlan>,
     /// When the newest of them was told, or taken up again after a restart.
     planned_at: Millis,
     /// The attempts that were started, and when last; and those that were aborted.
@@ -54,9 +53,9 @@ pub(crate) struct Harness {
     aborted: BTreeSet<Attempt>,
     /// The attempts that were under way in a crash.
     taken_up: BTreeSet<Attempt>,
-    reported: BTreeSet<(Attempt, PartyId)>,
+    pub(crate) reported: BTreeSet<(Attempt, PartyId)>,
     /// Who has said of which attempt that a person is to approve it.
-    awaiting: BTreeSet<(Attempt, PartyId)>,
+    pub(crate) awaiting: BTreeSet<(Attempt, PartyId)>,
     ends: Vec<SessionEnd>,
     /// What parties were told since this was last cleared.
     told: Vec<(PartyId, ToParty)>,
@@ -132,26 +131,30 @@ impl Harness {
             self.crash_after = Some(*effects);
             return;
         }
-        for event in self.events(op) {
-            let is_tick = event == Event::Tick;
-            let is_crash = self.crash_after.is_some();
-            let failed_before = self.durable.past.len();
-            let was_ended = self.session.ended().is_some();
-            let effects = self.session.handle(event, self.now);
-            assert!(
-                !was_ended || effects.iter().all(is_answer),
-                "an ended session does more than answer: {effects:?}"
-            );
-            let is_stale = |effect: &Effect| matches!(effect, Effect::Persist(record) if **record == self.durable);
-            assert!(!effects.iter().any(is_stale), "stored again without news: {effects:?}");
-            match self.crash_after.take() {
-                Some(crash) => self.crash(effects, crash),
-                None => self.perform(effects),
-            }
-            self.check();
-            if is_tick && !is_crash {
-                self.check_after_tick(failed_before);
-            }
+        self.events(op).into_iter().for_each(|event| self.take(event));
+    }
+
+    /// Gives the machine an event, performs what follows, and checks what must hold then.
+    pub(crate) fn take(&mut self, event: Event) {
+        let is_tick = event == Event::Tick;
+        let is_crash = self.crash_after.is_some();
+        let failed_before = self.durable.past.len();
+        let was_ended = self.session.ended().is_some();
+        let effects = self.session.handle(event, self.now);
+        assert!(
+            !was_ended || effects.iter().all(is_answer),
+            "an ended session does more than answer: {effects:?}"
+        );
+        let is_stale =
+            |effect: &Effect| matches!(effect, Effect::Persist(record) if **record == self.durable);
+        assert!(!effects.iter().any(is_stale), "stored again without news: {effects:?}");
+        match self.crash_after.take() {
+            Some(crash) => self.crash(effects, crash),
+            None => self.perform(effects),
+        }
+        self.check();
+        if is_tick && !is_crash {
+            self.check_after_tick(failed_before);
         }
     }
 
@@ -361,8 +364,11 @@ impl Harness {
             assert_eq!(phase, Phase::WaitingForApproval, "waits for more than persons");
             let mut prompt = self.online.clone();
             prompt.retain(|party| !self.awaiting.iter().any(|(_, awaiting)| awaiting == party));
+            let past = &self.durable.past;
+            let is_spent = past.iter().filter(|past| past.made_way()).count() >= MAX_DETOURS
+                || past.iter().filter(|past| !past.kind.is_passing()).count() + 1 >= MAX_FAULTS;
             assert!(
-                !self.is_possible(&prompt) || attempt.next().0 as usize >= MAX_FAULTS,
+                !self.is_possible(&prompt) || is_spent,
                 "waits for a person although others would do"
             );
         }
@@ -387,115 +393,6 @@ impl Harness {
             .into_iter()
             .combinations(size)
             .any(|quorum| !is_refused(&quorum.into_iter().collect()))
-    }
-
-    fn events(&mut self, op: &Op) -> Vec<Event> {
-        let Status { attempt: newest, phase, .. } = self.session.status();
-        if let Op::AwaitApproval { from, stale: false } = *op
-            && matches!(
-                phase,
-                Phase::Joining | Phase::WaitingForParties | Phase::WaitingForApproval
-            )
-        {
-            self.awaiting.insert((newest, self.party(from)));
-        }
-        if let Op::Product { from, .. } | Op::WrongProduct { from } = *op {
-            self.reported.insert((newest, self.party(from)));
-        }
-        let attempt =
-            |stale: bool| if stale { Attempt(newest.0.saturating_sub(1)) } else { newest };
-        let party = |n: usize| IDENTITIES[n].party();
-        let header = |from, to, stale| RoundHeader {
-            session: self.durable.intent.session,
-            attempt: attempt(stale),
-            from: party(from),
-            to: party(to),
-            stage: Stage(1),
-            round: Round(1),
-            seq: Seq(0),
-        };
-        let event = match *op {
-            Op::Online(n) => {
-                self.online.insert(party(n));
-                self.away.remove(&party(n));
-                Event::Online(party(n))
-            }
-            Op::Offline(n) => {
-                self.online.remove(&party(n));
-                self.away.entry(party(n)).or_insert(self.now);
-                Event::Offline(party(n))
-            }
-            Op::Join { from, stale, plan } => {
-                return self.join(from, attempt(stale), plan).into_iter().collect();
-            }
-            Op::JoinAll => {
-                return (0..PARTIES).filter_map(|n| self.join(n, newest, Joined::Named)).collect();
-            }
-            Op::Decline { from, reason, stale } => {
-                Event::Declined { from: party(from), attempt: attempt(stale), reason }
-            }
-            Op::AwaitApproval { from, stale } => {
-                Event::AwaitingApproval { from: party(from), attempt: attempt(stale) }
-            }
-            Op::Object { from, objection, stale } => {
-                Event::Objected { from: party(from), attempt: attempt(stale), objection }
-            }
-            Op::Round { from, to, stale } => Event::Round(RoundEnvelope {
-                header: header(from, to, stale),
-                sealed: vec![1, 2, 3],
-            }),
-            Op::RoundRefused { from, to, stale } => Event::RoundRefused(header(from, to, stale)),
-            Op::Acknowledge { from, to, stale } => Event::Acknowledged(RoundAck {
-                session: self.durable.intent.session,
-                attempt: attempt(stale),
-                from: party(from),
-                to: party(to),
-                next: Seq(1),
-            }),
-            Op::Progress { from, lacks, stale } => Event::Progress {
-                from: party(from),
-                attempt: attempt(stale),
-                stage: Stage(1),
-                round: Round(2),
-                waiting_for: BTreeSet::from([party(lacks)]),
-            },
-            Op::Product { from, valid, stale } => {
-                let product = self.product(self.purpose, from, attempt(stale), valid);
-                self.outcome(from, attempt(stale), product, valid)
-            }
-            Op::WrongProduct { from } => {
-                let other =
-                    if self.purpose == Purpose::Aux { Purpose::Keygen } else { Purpose::Aux };
-                let product = self.product(other, from, newest, true);
-                self.outcome(from, newest, product, true)
-            }
-            Op::Fail { from, guilty } => self.outcome(from, newest, failed(guilty), true),
-            Op::Cancel => Event::Cancelled,
-            Op::Tick(millis) => {
-                self.now = self.now.after(millis);
-                Event::Tick
-            }
-            Op::CrashAfter(_) => return Vec::new(),
-        };
-        vec![event]
-    }
-
-    fn join(&self, n: usize, attempt: Attempt, plan: Joined) -> Option<Event> {
-        let hash_of = |attempt| self.plans.get(&attempt).map(AttemptPlan::hash);
-        let hash = match plan {
-            Joined::Named => hash_of(attempt)?,
-            Joined::Earlier => hash_of(Attempt(attempt.0.checked_sub(1)?))?,
-            Joined::Strange => PlanHash::new([0; 32]),
-            Joined::Broken => return Some(Event::JoinBroken { from: self.party(n), attempt }),
-        };
-        let join = SignedJoin::sign(&IDENTITIES[n], hash, Nonce::new([5; 32]), [6; 32]);
-        Some(Event::Joined { attempt, join: join.verify().unwrap() })
-    }
-
-    fn outcome(&self, n: usize, attempt: Attempt, outcome: AttemptOutcome, valid: bool) -> Event {
-        let from = self.party(n);
-        let outcome = CheckedOutcome::check(from, outcome, |_| valid);
-        Event::Outcome { from, attempt, outcome }
     }
 }
 
@@ -534,42 +431,4 @@ fn intent(purpose: Purpose) -> Intent {
         expires_at: UnixMillis(1),
         kind,
     }
-}
-
-impl Harness {
-    /// What a party reports of an attempt of this purpose.
-    fn product(&self, purpose: Purpose, n: usize, attempt: Attempt, valid: bool) -> AttemptOutcome {
-        let byte = if valid { 7 } else { 8 };
-        let signature =
-            Signature::Ecdsa(EcdsaSignature { r: [byte; 32], s: [byte; 32], recovery_id: 0 });
-        let public_key = PublicKey::new([byte; 33]);
-        let key = EpochKey::new(public_key.clone(), &BTreeMap::new());
-        let says = |plan, verdict| {
-            let account = self.session.intent().kind.account().unwrap_or(AccountId::generate());
-            let of = EpochPlan { account, epoch: Epoch(1), plan };
-            EpochStatement::sign(&IDENTITIES[n], of, verdict)
-        };
-        match purpose {
-            Purpose::Sign => AttemptOutcome::Signed(signature),
-            Purpose::Canary => AttemptOutcome::Proven {
-                signature,
-                proven: says(CANARY_PLAN, Verdict::Proven(key)),
-            },
-            Purpose::Keygen => {
-                let plan = self.plans.get(&attempt).map_or(CANARY_PLAN, AttemptPlan::hash);
-                let stored = says(plan, Verdict::Stored(key));
-                let public_shares = BTreeMap::new();
-                AttemptOutcome::Keygen { public_key, epoch: Epoch(1), public_shares, stored }
-            }
-            Purpose::Aux => AttemptOutcome::Aux { aux_id: AuxId::new([byte; 32]) },
-        }
-    }
-}
-
-fn failed(guilty: Option<usize>) -> AttemptOutcome {
-    AttemptOutcome::Failed(AttemptFailure {
-        kind: FailureKind::PeerMisbehaved,
-        guilty: guilty.into_iter().map(|n| IDENTITIES[n].party()).collect(),
-        detail: "scripted".into(),
-    })
 }

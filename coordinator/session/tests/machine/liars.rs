@@ -60,13 +60,96 @@ fn a_member_that_stands_still_and_says_that_it_waits_for_another_one_is_left_out
     for order in ORDERS {
         let spoilt = spoiled(&order, |harness, other| {
             harness.step(&Op::Progress { from: LIAR, lacks: other, stale: false });
-            let attempt = harness.session().status().attempt;
-            while harness.session().status().attempt == attempt {
-                harness.step(&Op::Tick(1_000));
-            }
+            wait_for_the_next_attempt(harness);
         });
         assert!(spoilt <= 2, "{order:?}: {spoilt}");
     }
+}
+
+/// What a member says when it stands in this round and lacks what another one has to send.
+fn lacks(harness: &Harness, member: usize, other: usize, round: u16) -> Event {
+    Event::Progress {
+        from: harness.party(member),
+        attempt: harness.session().status().attempt,
+        stage: Stage(1),
+        round: Round(round),
+        waiting_for: [harness.party(other)].into(),
+    }
+}
+
+fn wait_for_the_next_attempt(harness: &mut Harness) {
+    let attempt = harness.session().status().attempt;
+    while harness.session().status().attempt == attempt {
+        harness.step(&Op::Tick(1_000));
+    }
+}
+
+/// Headers are all that is seen of a message: it may be a part of a payload that is never finished,
+/// or lie behind a gap.
+#[test]
+fn a_member_whose_messages_are_worth_nothing_is_left_out() {
+    for order in ORDERS {
+        let spoilt = spoiled(&order, |harness, other| {
+            harness.step(&Op::Round { from: LIAR, to: other, stale: false });
+            harness.step(&Op::Round { from: other, to: LIAR, stale: false });
+            harness.take(lacks(harness, other, LIAR, 1));
+            wait_for_the_next_attempt(harness);
+            // Whether the one is deaf or the other one's message empty cannot be told.
+            assert!(harness.durable().past.last().unwrap().parties.is_empty());
+        });
+        assert!(spoilt <= 2, "{order:?}: {spoilt}");
+    }
+}
+
+/// It speaks in a round that is far ahead, so that nobody seems to lack anything of it.
+#[test]
+fn a_member_that_speaks_ahead_of_itself_is_left_out() {
+    for order in ORDERS {
+        let spoilt = spoiled(&order, |harness, other| {
+            harness.take(lacks(harness, other, LIAR, 1));
+            harness.step(&Op::Round { from: LIAR, to: other, stale: false });
+            wait_for_the_next_attempt(harness);
+            let past = harness.durable().past.last().unwrap();
+            assert_ne!(past.parties, [harness.party(other)].into());
+        });
+        assert!(spoilt <= 2, "{order:?}: {spoilt}");
+    }
+}
+
+/// What a peer can bring about in an honest member is not held against that member alone.
+#[test]
+fn a_member_that_makes_others_fail_is_left_out() {
+    use mpc_wire::{AttemptFailure, AttemptOutcome, FailureKind};
+    for kind in [FailureKind::Internal, FailureKind::Panicked, FailureKind::Transport] {
+        for order in ORDERS {
+            let spoilt = spoiled(&order, |harness, other| {
+                let detail = String::new();
+                let failure = AttemptFailure { kind, guilty: BTreeSet::new(), detail };
+                let attempt = harness.session().status().attempt;
+                let outcome = AttemptOutcome::Failed(failure);
+                harness.take(harness.outcome(other, attempt, outcome, true));
+                assert!(harness.durable().past.last().unwrap().parties.is_empty());
+            });
+            assert!(spoilt <= 2, "{kind:?}, {order:?}: {spoilt}");
+        }
+    }
+}
+
+/// One that has reported is not the one that is waited for, whatever it said before.
+#[test]
+fn who_has_reported_is_not_named() {
+    let mut harness = Harness::open(Purpose::Aux, &[0, 1, 2]);
+    harness.step(&Op::JoinAll);
+    for member in 0..PARTIES {
+        let other = (member + 1) % PARTIES;
+        harness.step(&Op::Round { from: member, to: other, stale: false });
+    }
+    harness.take(lacks(&harness, 1, LIAR, 1));
+    harness.step(&Op::Product { from: 1, valid: true, stale: false });
+    harness.step(&Op::Product { from: 2, valid: true, stale: false });
+    assert_eq!(harness.session().status().waiting_for, [harness.party(LIAR)].into());
+    wait_for_the_next_attempt(&mut harness);
+    assert_eq!(harness.durable().past[0].parties, [harness.party(LIAR)].into());
 }
 
 /// Whom an attempt speaks against is not forgotten with the process.
