@@ -2,12 +2,13 @@
 //!
 //! Reading order: [`session`] (keys, digest and encoding that manul runs with), [`peek`] and
 //! [`message`] (what is checked of a message before and by manul), [`rounds`] (the driver of one
-//! protocol), then the tasks: [`keygen`] with its [`introduction`], [`aux_set`],
+//! protocol) with its [`guard`], then the tasks: [`keygen`] with its [`introduction`], [`aux_set`],
 //! [`sign`]; [`stored`] and [`polynomial`] hold the shares and their checks.
 
 mod aux_set;
 #[cfg(feature = "dealer")]
 pub mod dealer;
+mod guard;
 mod introduction;
 mod keygen;
 mod message;
@@ -24,6 +25,7 @@ use crate::attempt::{Attempt, Stages, Turn};
 use crate::engine::{Engine, Product, RunContext, Task};
 use crate::failure::EngineFailure;
 use crate::job::Done;
+pub(crate) use guard::Guarding;
 use mpc_wire::{PartyId, Round, Stage};
 use rounds::{Conclude, Open, Rounds};
 use session::ProtocolOf;
@@ -33,12 +35,17 @@ use synedrion::k256::ProductionParams112 as Params;
 const ONLY_STAGE: Stage = Stage(1);
 
 /// Makes the engine for one attempt. The context has been checked.
-pub(crate) fn engine(task: Task, context: RunContext) -> Result<Box<dyn Engine>, EngineFailure> {
+pub(crate) fn engine(
+    task: Task,
+    context: RunContext,
+    guarding: Guarding,
+) -> Result<Box<dyn Engine>, EngineFailure> {
     match task {
-        Task::Keygen { threshold } => keygen::engine(threshold, context),
-        Task::Aux => Ok(aux_set::engine(&context)),
+        Task::Keygen { threshold } => keygen::engine(threshold, context, guarding),
+        Task::Aux => Ok(aux_set::engine(&context, guarding)),
         Task::Sign { share, aux, public_key, digest } => {
-            Ok(sign::engine(sign::Signing { share, aux, public_key, digest }, &context))
+            let signing = sign::Signing { share, aux, public_key, digest };
+            Ok(sign::engine(signing, &context, guarding))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What an engine is, what it is given and what it yields.
 
-use crate::cggmp24;
+use crate::cggmp24::{self, Guarding};
 use crate::failure::EngineFailure;
 use crate::job::{Done, Job};
 use crate::secret::SecretBytes;
@@ -184,6 +184,19 @@ pub fn engine(
 ) -> Result<Box<dyn Engine>, EngineFailure> {
     context.check()?;
     match scheme {
-        Scheme::EcdsaCggmp24 => cggmp24::engine(task, context),
+        Scheme::EcdsaCggmp24 => cggmp24::engine(task, context, Guarding::On),
     }
+}
+
+/// As [`engine`], with nothing between the wire and the library: what that alone lets pass.
+///
+/// # Errors
+/// As [`engine`].
+#[cfg(feature = "attacks")]
+pub fn engine_without_guard(
+    task: Task,
+    context: RunContext,
+) -> Result<Box<dyn Engine>, EngineFailure> {
+    context.check()?;
+    cggmp24::engine(task, context, Guarding::Off)
 }

@@ -21,6 +21,8 @@ pub mod verify;
 pub use cggmp24::dealer;
 #[cfg(feature = "bench")]
 pub use cggmp24::raw;
+#[cfg(feature = "attacks")]
+pub use engine::engine_without_guard;
 pub use engine::{Engine, Product, RunContext, Step, Task, engine};
 pub use failure::EngineFailure;
 pub use job::{Done, Job};

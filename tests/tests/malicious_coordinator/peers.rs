@@ -24,7 +24,7 @@ struct Lie {
     leaf: &'static str,
 }
 
-/// Does not fit the polynomial of the same message: the library panics.
+/// Does not fit the polynomial of the same message: the library alone would panic.
 const WRONG_SUBSHARE: Lie =
     Lie { stage: Stage(2), round: Round(1), kind: Kind::Direct, leaf: "subshare" };
 
@@ -186,8 +186,8 @@ async fn lies_while_the_others_sign(lie: Lie, count: usize, kind: FailureKind) {
 }
 
 #[actix_rt::test]
-async fn row_16_a_panic_over_a_members_message_ends_one_attempt() {
-    lies_while_the_others_sign(WRONG_SUBSHARE, 2, FailureKind::Panicked).await;
+async fn row_16_what_the_library_would_panic_over_ends_one_attempt() {
+    lies_while_the_others_sign(WRONG_SUBSHARE, 2, FailureKind::PeerMisbehaved).await;
 }
 
 /// A newcomer to the key hears of it only by waiting in vain.

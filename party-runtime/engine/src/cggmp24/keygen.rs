@@ -7,6 +7,7 @@
 //!   Wing's verifiable secret redistribution). Newcomers enter it when the founders' introductions
 //!   are there and agree. With t = n there are no newcomers, and the shares are fresh all the same.
 
+use super::guard::{Guard, Guarding, Redistribution};
 use super::introduction::Introduction;
 use super::rounds::{Cast, Open, Rounds};
 use super::session::{Seat, ThresholdKeyShare, Verifier, local_failure, verifiers};
@@ -40,6 +41,7 @@ const INTRODUCTION: Round = Round(FOUNDING_ROUNDS + 1);
 pub(crate) fn engine(
     threshold: Threshold,
     context: RunContext,
+    guarding: Guarding,
 ) -> Result<Box<dyn Engine>, EngineFailure> {
     let threshold = usize::from(threshold.0);
     let members = context.members();
@@ -47,7 +49,7 @@ pub(crate) fn engine(
         return Err(EngineFailure::internal("the threshold is none of the members"));
     }
     let founders = members.iter().copied().take(threshold).collect();
-    let plan = Plan { context, members, founders, threshold };
+    let plan = Plan { context, members, founders, threshold, guarding };
     Ok(Box::new(Attempt::new(Keygen::new(plan))))
 }
 
@@ -57,6 +59,7 @@ struct Plan {
     members: BTreeSet<PartyId>,
     founders: BTreeSet<PartyId>,
     threshold: usize,
+    guarding: Guarding,
 }
 
 struct Keygen {
@@ -116,23 +119,32 @@ impl Keygen {
                 payload: message.clone(),
             })
             .collect();
-        steps.extend(self.reshare(Some(share), introduction.public_key));
+        steps.extend(self.reshare(Some(share), introduction));
         steps
     }
 
     /// Enters stage 2.
-    fn reshare(&mut self, share: Option<ThresholdKeyShare>, public_key: PublicKey) -> Vec<Step> {
-        let Plan { context, members, founders, threshold } = &self.plan;
+    fn reshare(
+        &mut self,
+        share: Option<ThresholdKeyShare>,
+        introduction: Introduction,
+    ) -> Vec<Step> {
+        let Introduction { public_key, public_shares } = introduction;
+        let Plan { context, members, founders, threshold, guarding } = &self.plan;
+        let guarding = *guarding;
         let (me, members, threshold) = (context.me(), members.clone(), *threshold);
         let seat = Seat::new(context, RESHARING);
         let (holders, founders) = (verifiers(&members), verifiers(founders));
         let old_key = public_key.clone();
+        let guarded = members.clone();
         let open: Open<KeyResharingProtocol<Params, Verifier>> = Box::new(move || {
             let verifying_key =
                 verifying_key(&old_key).map_err(|e| EngineFailure::internal(e.to_string()))?;
             let new = NewHolder { verifying_key, old_threshold: threshold, old_holders: founders };
             let old = share.map(|key_share| OldHolder { key_share });
-            seat.open(KeyResharing::new(old, Some(new), holders, threshold))
+            let session = seat.open(KeyResharing::new(old, Some(new), holders, threshold))?;
+            let redistribution = Redistribution::of(threshold, public_shares, me, &guarded)?;
+            Ok((session, Guard::key_resharing(guarding, guarded, redistribution)))
         });
         self.phase = Phase::Resharing;
         self.resharing
@@ -146,8 +158,12 @@ impl Stages for Keygen {
             Phase::Founding(founding) => {
                 let seat = Seat::new(&self.plan.context, FOUNDING);
                 let ids = verifiers(&self.plan.founders);
+                let guard = Guard::key_init(self.plan.guarding, self.plan.founders.clone());
                 founding.open(
-                    Box::new(move || seat.open(KeyInit::new(ids).map_err(local_failure)?)),
+                    Box::new(move || {
+                        let session = seat.open(KeyInit::new(ids).map_err(local_failure)?)?;
+                        Ok((session, guard))
+                    }),
                     Arc::new(|share| founded(&share)),
                 )
             }
@@ -198,7 +214,7 @@ impl Stages for Keygen {
                 }
                 let heard = std::mem::take(&mut listening.heard);
                 let agreed = Introduction::agreed(heard.into_values())?;
-                Ok(Turn::steps(self.reshare(None, agreed.public_key)))
+                Ok(Turn::steps(self.reshare(None, agreed)))
             }
             Phase::Resharing => self.resharing.complete(done),
         }

@@ -1,5 +1,6 @@
 //! One round message on the wire: a manul message in MessagePack.
 
+use super::guard::Guard;
 use super::peek::Peek;
 use super::session::{
     Accumulator, MessagePack, Parameters, ProtocolOf, Running, Verifier, local_failure,
@@ -60,13 +61,24 @@ const INCOMPLETE: &str = "a message lacks an entry that the protocol needs";
 pub(crate) fn compose<P: ProtocolOf>(
     session: &Running<P>,
     accumulator: &Mutex<Accumulator<P>>,
+    guard: &Guard,
     to: PartyId,
 ) -> Result<Vec<u8>, EngineFailure> {
     let (message, artifact) =
         session.make_message(&mut OsRng, &Verifier(to)).map_err(local_failure)?;
     let payload = MessagePack::serialize(message).map_err(local_failure)?.into_vec();
+    let me = session.verifier().0;
+    guard.note_own(&session.round_id(), me, Peek::at(me, &payload)?.contents())?;
     session.add_artifact(&mut lock(accumulator), artifact).map_err(local_failure)?;
     Ok(payload)
+}
+
+/// What a message has to stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) guard: &'a Guard,
+    pub(crate) siblings: Siblings,
+    pub(crate) keys: &'a Keys,
 }
 
 /// Reads, checks and takes one member's message. CPU-heavy: for jobs.
@@ -76,11 +88,11 @@ pub(crate) fn compose<P: ProtocolOf>(
 pub(crate) fn process<P: ProtocolOf>(
     session: &Running<P>,
     accumulator: &Mutex<Accumulator<P>>,
-    siblings: Siblings,
-    keys: &Keys,
+    rules: Rules<'_>,
     from: PartyId,
     payload: &Zeroizing<Vec<u8>>,
 ) -> Result<Processed, EngineFailure> {
+    let Rules { guard, siblings, keys } = rules;
     let peek = Peek::at(from, payload)?;
     let message: Message<Verifier> = MessagePack::deserialize(payload)
         .map_err(|_| EngineFailure::misbehaved(from, "a message could not be decoded"))?;
@@ -99,6 +111,7 @@ pub(crate) fn process<P: ProtocolOf>(
         };
     }
     peek.check_keys(from, keys)?;
+    guard.check(&ours, from, peek.contents())?;
 
     let outcome = session
         .preprocess_message(&mut lock(accumulator), &Verifier(from), message)

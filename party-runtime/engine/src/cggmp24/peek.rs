@@ -3,6 +3,7 @@
 //! manul keeps the fields of its messages private, so they are read through mirrors of its wire
 //! form. Who changes that form notices: no message can be read any more.
 
+use super::guard::Contents;
 use super::session::{MessagePack, PartSignature, Verifier};
 use crate::engine::Keys;
 use crate::failure::EngineFailure;
@@ -11,26 +12,31 @@ use manul::session::WireFormat;
 use mpc_wire::PartyId;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteBuf, Bytes};
 
 /// The parts of a message. Of what may be secret no copy is made.
 #[derive(Deserialize)]
-pub(crate) struct Peek {
-    direct_message: Part<RoundId, IgnoredAny>,
-    echo_broadcast: Part<IgnoredAny, IgnoredAny>,
-    normal_broadcast: Part<Echoing, Option<ByteBuf>>,
+pub(crate) struct Peek<'a> {
+    #[serde(borrow)]
+    direct_message: Part<'a, RoundId>,
+    #[serde(borrow)]
+    echo_broadcast: Part<'a, IgnoredAny>,
+    #[serde(borrow)]
+    normal_broadcast: Part<'a, Echoing>,
 }
 
 #[derive(Deserialize)]
-struct Part<R, M> {
+struct Part<'a, R> {
     signature: Signature,
-    message_with_metadata: Body<R, M>,
+    #[serde(borrow)]
+    message_with_metadata: Body<'a, R>,
 }
 
 #[derive(Deserialize)]
-struct Body<R, M> {
+struct Body<'a, R> {
     metadata: Metadata<R>,
-    message: M,
+    #[serde(borrow)]
+    message: Option<&'a Bytes>,
 }
 
 #[derive(Deserialize)]
@@ -61,11 +67,21 @@ struct Echo {
 #[serde(transparent)]
 struct Signature(ByteBuf);
 
-impl Peek {
+impl<'a> Peek<'a> {
     /// Reads `from`'s message.
-    pub(crate) fn at(from: PartyId, payload: &[u8]) -> Result<Self, EngineFailure> {
-        MessagePack::deserialize(payload)
+    pub(crate) fn at(from: PartyId, payload: &'a [u8]) -> Result<Self, EngineFailure> {
+        rmp_serde::from_slice(payload)
             .map_err(|_| EngineFailure::misbehaved(from, "a message could not be decoded"))
+    }
+
+    /// What it says.
+    pub(crate) fn contents(&self) -> Contents<'a> {
+        let Self { direct_message, echo_broadcast, normal_broadcast } = self;
+        Contents {
+            echo: echo_broadcast.message_with_metadata.message.map(|bytes| &**bytes),
+            normal: normal_broadcast.message_with_metadata.message.map(|bytes| &**bytes),
+            direct: direct_message.message_with_metadata.message.map(|bytes| &**bytes),
+        }
     }
 
     /// The round that the message was made in.

@@ -4,7 +4,8 @@
 //! echo round is a step of its own. Members may part in a step (signing has error rounds beside its
 //! last one); the step's number is the same for all of them and manul sees the rounds' own ids.
 
-use super::message::{Processed, Siblings, compose, process, report_failure};
+use super::guard::Guard;
+use super::message::{Processed, Rules, Siblings, compose, process, report_failure};
 use super::session::{Accumulator, ProtocolOf, Running, Verifier, local_failure};
 use crate::attempt::Turn;
 use crate::engine::{Keys, RunContext, Step};
@@ -25,8 +26,8 @@ const MAX_LEAD: u16 = 2;
 /// Sorts before every party.
 const LOWEST: PartyId = PartyId::new([0; 32]);
 
-/// Opens the session, in a job.
-pub(crate) type Open<P> = Box<dyn FnOnce() -> Result<Running<P>, EngineFailure> + Send>;
+/// Opens the session and makes its guard, in a job.
+pub(crate) type Open<P> = Box<dyn FnOnce() -> Result<(Running<P>, Guard), EngineFailure> + Send>;
 
 /// Makes the stage's result of the protocol's, in the job that finalizes the last round.
 pub(crate) type Conclude<P, T> = Arc<
@@ -71,6 +72,8 @@ pub(crate) struct Rounds<P: ProtocolOf, T> {
     /// Messages of steps to come.
     early: BTreeMap<(Round, PartyId), Zeroizing<Vec<u8>>>,
     conclude: Option<Conclude<P, T>>,
+    /// There once the session is open: no message is looked at before.
+    guard: Option<Arc<Guard>>,
 }
 
 enum State<P: ProtocolOf> {
@@ -83,6 +86,7 @@ enum State<P: ProtocolOf> {
 struct InRound<P: ProtocolOf> {
     session: Arc<Running<P>>,
     accumulator: Arc<Mutex<Accumulator<P>>>,
+    guard: Arc<Guard>,
     waiting_for: BTreeSet<PartyId>,
     jobs_out: usize,
     /// Why the step has failed, if that is clear before it is clear who is to blame.
@@ -91,6 +95,7 @@ struct InRound<P: ProtocolOf> {
 
 /// What a job of this driver brings back.
 enum Outcome<P: ProtocolOf, T> {
+    Opened(Box<(Running<P>, Guard)>),
     Advanced(Box<Running<P>>),
     Composed { to: PartyId, payload: Vec<u8> },
     Processed(Processed),
@@ -107,6 +112,7 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
             state: State::Between,
             early: BTreeMap::new(),
             conclude: None,
+            guard: None,
         }
     }
 
@@ -114,7 +120,7 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
     pub(crate) fn open(&mut self, open: Open<P>, conclude: Conclude<P, T>) -> Vec<Step> {
         self.conclude = Some(conclude);
         let job = Job::new("opening a session", move || -> Brought<P, T> {
-            open().map(|session| Outcome::Advanced(Box::new(session)))
+            open().map(|opened| Outcome::Opened(Box::new(opened)))
         });
         vec![Step::Work(job)]
     }
@@ -156,6 +162,11 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
     /// Takes back a job.
     pub(crate) fn complete(&mut self, done: Done) -> Result<Turn<T>, EngineFailure> {
         let mut steps = match done.take::<Brought<P, T>>()?? {
+            Outcome::Opened(opened) => {
+                let (session, guard) = *opened;
+                self.guard = Some(Arc::new(guard));
+                self.enter(session)?
+            }
             Outcome::Advanced(session) => self.enter(*session)?,
             Outcome::Composed { to, payload } => {
                 self.job_is_back()?;
@@ -185,7 +196,10 @@ impl<P: ProtocolOf, T: Send + 'static> Rounds<P, T> {
             if first { self.cast.first_speakers.clone() } else { destinations.clone() };
         let accumulator = Arc::new(Mutex::new(session.make_accumulator()));
         let session = Arc::new(session);
-        let mut current = InRound { session, accumulator, waiting_for, jobs_out: 0, unclear: None };
+        let guard = self.guard.clone();
+        let guard = guard.ok_or_else(|| EngineFailure::internal("a round without a guard"))?;
+        let mut current =
+            InRound { session, accumulator, guard, waiting_for, jobs_out: 0, unclear: None };
 
         let mut steps: Vec<Step> =
             destinations.into_iter().map(|to| current.compose::<T>(to)).collect();
@@ -248,9 +262,11 @@ impl<P: ProtocolOf> InRound<P> {
     fn compose<T: Send + 'static>(&mut self, to: PartyId) -> Step {
         self.jobs_out += 1;
         let (session, accumulator) = (Arc::clone(&self.session), Arc::clone(&self.accumulator));
+        let guard = Arc::clone(&self.guard);
         // What is composed for one member depends on its values and ours, on nobody else's.
         Step::Work(Job::on_values_of(to, "composing a message", move || -> Brought<P, T> {
-            compose(&session, &accumulator, to).map(|payload| Outcome::Composed { to, payload })
+            compose(&session, &accumulator, &guard, to)
+                .map(|payload| Outcome::Composed { to, payload })
         }))
     }
 
@@ -262,9 +278,11 @@ impl<P: ProtocolOf> InRound<P> {
     ) -> Step {
         self.jobs_out += 1;
         let (session, accumulator) = (Arc::clone(&self.session), Arc::clone(&self.accumulator));
+        let guard = Arc::clone(&self.guard);
         let (siblings, keys) = (cast.siblings, Arc::clone(&cast.keys));
         Step::Work(Job::on_values_of(from, "processing a message", move || -> Brought<P, T> {
-            process(&session, &accumulator, siblings, &keys, from, &payload).map(Outcome::Processed)
+            let rules = Rules { guard: &guard, siblings, keys: &keys };
+            process(&session, &accumulator, rules, from, &payload).map(Outcome::Processed)
         }))
     }
 

@@ -1,5 +1,6 @@
 //! A signature by exactly as many members as the key's threshold (CGGMP'24, figures 8 to 10).
 
+use super::guard::{Guard, Guarding};
 use super::message::Siblings;
 use super::rounds::{Cast, Rounds};
 use super::session::{Running, Seat, Verifier, local_failure, verifiers};
@@ -30,14 +31,21 @@ pub(crate) struct Signing {
     pub(crate) digest: [u8; 32],
 }
 
-pub(crate) fn engine(signing: Signing, context: &RunContext) -> Box<dyn Engine> {
+pub(crate) fn engine(
+    signing: Signing,
+    context: &RunContext,
+    guarding: Guarding,
+) -> Box<dyn Engine> {
     let (me, members) = (context.me(), context.members());
     let seat = Seat::new(context, ONLY_STAGE);
     let cast = Cast { siblings: LAST_ROUNDS, ..Cast::symmetric(ONLY_STAGE, &members, context) };
     let (public_key, digest) = (signing.public_key.clone(), signing.digest);
     OneStage::<SigningProtocol>::engine(
         Rounds::new(cast),
-        Box::new(move || open(&signing, seat, me, &members)),
+        Box::new(move || {
+            let session = open(&signing, seat, me, &members)?;
+            Ok((session, Guard::signing(guarding, members, &signing.aux)?))
+        }),
         Arc::new(move |signature| product(signature, &public_key, &digest)),
     )
 }

@@ -159,30 +159,50 @@ pub(crate) fn encode_key(key: &k256::ecdsa::VerifyingKey) -> PublicKey {
 /// sorted, each with its Paillier modulus, ring-Pedersen modulus, randomizer base and value base,
 /// 256 bytes each in the library's order (limbs from the lowest, each little-endian).
 #[derive(Deserialize)]
-struct AuxView {
+pub(crate) struct AuxView {
     owner: PartyId,
     // Named so that a change of the library's form is noticed, never read.
     #[serde(rename = "secret")]
     _secret: IgnoredAny,
-    public: Vec<(PartyId, PublicAux)>,
+    pub(crate) public: Vec<(PartyId, PublicAux)>,
+}
+
+/// What a member of an aux set has told of itself.
+#[derive(Deserialize)]
+pub(crate) struct PublicAux {
+    pub(crate) paillier_pk: PaillierKey,
+    pub(crate) rp_params: RingPedersen,
 }
 
 #[derive(Deserialize)]
-struct PublicAux {
-    paillier_pk: PaillierKey,
-    rp_params: RingPedersen,
-}
-
-#[derive(Deserialize)]
-struct PaillierKey {
+pub(crate) struct PaillierKey {
     modulus: ByteArray<256>,
 }
 
 #[derive(Deserialize)]
-struct RingPedersen {
+pub(crate) struct RingPedersen {
     modulus: ByteArray<256>,
     base_randomizer: ByteArray<256>,
     base_value: ByteArray<256>,
+}
+
+impl AuxView {
+    /// Reads a stored aux part.
+    pub(crate) fn of(stored: &SecretBytes) -> Result<Self, EngineFailure> {
+        rmp_serde::from_slice(body(stored, "aux part")?).map_err(|_| unreadable("aux part"))
+    }
+}
+
+impl PublicAux {
+    /// The Paillier modulus and the ring-Pedersen modulus, little-endian.
+    pub(crate) fn moduli(&self) -> [&[u8]; 2] {
+        [&*self.paillier_pk.modulus, &*self.rp_params.modulus]
+    }
+
+    /// The ring-Pedersen bases of the randomizer and of the value, little-endian.
+    pub(crate) fn bases(&self) -> [&[u8]; 2] {
+        [&*self.rp_params.base_randomizer, &*self.rp_params.base_value]
+    }
 }
 
 impl Canonical for AuxView {
@@ -206,8 +226,7 @@ pub(crate) fn aux_id(
     owner: PartyId,
     members: &BTreeSet<PartyId>,
 ) -> Result<AuxId, EngineFailure> {
-    let view: AuxView =
-        rmp_serde::from_slice(body(stored, "aux part")?).map_err(|_| unreadable("aux part"))?;
+    let view = AuxView::of(stored)?;
     if view.owner != owner || !members.iter().eq(view.public.iter().map(|(party, _)| party)) {
         return Err(EngineFailure::invalid_result("the aux part is not the one to be made"));
     }

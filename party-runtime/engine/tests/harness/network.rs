@@ -12,7 +12,9 @@
 // Each test binary uses its part of the harness.
 #![allow(dead_code, unreachable_pub)]
 
-use mpc_engine::{Engine, EngineFailure, Job, Product, RunContext, Step, Task, engine};
+use mpc_engine::{
+    Engine, EngineFailure, Job, Product, RunContext, Step, Task, engine, engine_without_guard,
+};
 use mpc_wire::{
     Identity, Nonce, PartyId, PlanHash, PublicKey, Round, Scheme, SignedJoin, Stage, Threshold,
 };
@@ -80,6 +82,13 @@ impl Dice {
     }
 }
 
+/// Whether engines have what stands between the wire and the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    On,
+    Off,
+}
+
 /// What a test may do to a letter before it arrives. `None` loses it; more than one duplicates it.
 pub type Tamper = Box<dyn FnMut(Letter) -> Vec<Letter>>;
 
@@ -99,7 +108,13 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn new(
+    pub fn new(contexts: Vec<RunContext>, task: impl FnMut(PartyId) -> Task, seed: u64) -> Self {
+        Self::with(Guard::On, contexts, task, seed)
+    }
+
+    /// Engines with the guard or without.
+    pub fn with(
+        guard: Guard,
         contexts: Vec<RunContext>,
         mut task: impl FnMut(PartyId) -> Task,
         seed: u64,
@@ -109,7 +124,11 @@ impl Network {
             .into_iter()
             .map(|context| {
                 let me = context.identity.party();
-                (me, engine(SCHEME, task(me), context).unwrap())
+                let engine = match guard {
+                    Guard::On => engine(SCHEME, task(me), context),
+                    Guard::Off => engine_without_guard(task(me), context),
+                };
+                (me, engine.unwrap())
             })
             .collect();
         Self {

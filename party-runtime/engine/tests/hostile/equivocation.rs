@@ -2,14 +2,12 @@
 //! report of who noticed it, the library files it under the one who told of it: that one is not to
 //! blame.
 
+use super::findings::{add_to_point, add_to_scalar};
 use super::harness::forge::Kind::{Direct, Echo};
 use super::harness::lies::{At, Lie, run_with};
 use super::harness::network::{Network, contexts, identities};
-use super::harness::value::Value;
 use super::{assert_all_name, assert_liar_is_named, cast, keygen, sign, trio};
-use k256::elliptic_curve::PrimeField;
-use k256::elliptic_curve::sec1::ToEncodedPoint;
-use k256::{AffinePoint, Scalar};
+use k256::Scalar;
 use mpc_engine::Task;
 use mpc_wire::FailureKind;
 
@@ -39,24 +37,20 @@ fn row_14_keygen_of_three_founders() {
     found_out_by_one(keygen(3, 3), (1, 3), "rho.byte_vec");
 }
 
-/// Two founders of one key: the one redistributes with a polynomial for each of the others, and
-/// gives each a sub-share that fits. One of the others is a newcomer, who speaks in the echo alone.
+/// Two founders of one key: the one redistributes with a polynomial for each of the others, both of
+/// the share that it has, and gives each a sub-share that fits. One of the others is a newcomer, who
+/// speaks in the echo alone.
 #[test]
 fn row_14_keygen_two_polynomials() {
     let (liar, honest) = cast(3);
     let told = honest[0].party();
-    // The coefficient of x becomes one that the second member's sub-share was made without.
-    let other_slope = Scalar::from(7_u64);
-    let slope = (AffinePoint::GENERATOR * other_slope).to_affine().to_encoded_point(true);
+    let steeper = Scalar::from(7_u64);
     let polynomial = Lie::part(&liar, (2, 1), Echo, move |echo| {
-        let origin = (AffinePoint::GENERATOR * Scalar::ONE).to_affine().to_encoded_point(true);
-        let points = [origin, slope].map(|point| Value::bytes(point.as_bytes()));
-        *echo.at("public_polynomial") = Value::List(points.into());
+        add_to_point(echo.at("public_polynomial.1").bytes_mut(), steeper);
     });
-    // 1 + 7x at the second position.
-    let subshare = Scalar::ONE + other_slope * Scalar::from(2_u64);
+    // The value at the second position.
     let fits = Lie::part(&liar, (2, 1), Direct, move |direct| {
-        *direct.at("subshare") = Value::bytes(subshare.to_repr().to_vec());
+        add_to_scalar(direct.at("subshare").bytes_mut(), steeper * Scalar::from(2_u64));
     });
     let network = run_with(keygen(2, 3), vec![polynomial.to(told), fits.to(told)]);
     assert_all_name(&network, &honest, FailureKind::PeerMisbehaved, &[liar.party()]);

@@ -3,7 +3,8 @@
 //!
 //! - `keygen`, `aux`, `signing`, `error_rounds`: row 13, something wrong in each round.
 //! - `equivocation`: row 14.
-//! - `panics`: row 16, what makes the library panic.
+//! - `findings`: what the library alone lets pass or panics over; `guard`: rows 15, 16 and 17, that the
+//!   guard refuses it, by round and field; `attacks`, by `make attacks`: that it is so without.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,14 +23,16 @@ mod harness {
     pub(crate) mod value;
 }
 
+mod attacks;
 mod aux;
 mod equivocation;
 mod error_rounds;
+mod findings;
+mod guard;
 mod keygen;
-mod panics;
 mod signing;
 
-use harness::network::{Network, contexts, identities, parties};
+use harness::network::{Guard, Network, contexts, identities, parties};
 use mpc_engine::dealer::{Dealt, deal, deal_key};
 use mpc_engine::{SecretBytes, Task};
 use mpc_wire::{FailureKind, Identity, PartyId, PublicKey, Threshold};
@@ -72,6 +75,10 @@ fn key_of_three() -> &'static BTreeMap<PartyId, (SecretBytes, PublicKey)> {
 
 /// Two or three sign.
 fn sign(liar: &Identity, honest: &[Identity]) -> Network {
+    sign_with(Guard::On, liar, honest)
+}
+
+fn sign_with(guard: Guard, liar: &Identity, honest: &[Identity]) -> Network {
     let signers: Vec<Identity> = [liar].into_iter().chain(honest).cloned().collect();
     let of_two = signers.len() == 2;
     let task = move |party| {
@@ -80,13 +87,17 @@ fn sign(liar: &Identity, honest: &[Identity]) -> Network {
             if of_two { (share, public_key) } else { key_of_three()[&party].clone() };
         Task::Sign { share, aux, public_key, digest: DIGEST }
     };
-    Network::new(contexts(&signers), task, 3)
+    Network::with(guard, contexts(&signers), task, 3)
 }
 
 /// A keygen among `count` members.
 fn keygen(threshold: u16, count: u8) -> Network {
+    keygen_with(Guard::On, threshold, count)
+}
+
+fn keygen_with(guard: Guard, threshold: u16, count: u8) -> Network {
     let task = move |_| Task::Keygen { threshold: Threshold(threshold) };
-    Network::new(contexts(&identities(count)), task, 11)
+    Network::with(guard, contexts(&identities(count)), task, 11)
 }
 
 /// Checks that every honest member's attempt has failed and names exactly these.
