@@ -1,6 +1,6 @@
 //! From what a party says to an event that the session machine may believe.
 
-use mpc_engine::verify::{check_public_key, verify_signature};
+use mpc_engine::verify::{check_public_key, check_public_share, verify_signature};
 use mpc_session::{CheckedOutcome, Event};
 use mpc_wire::identity::InvalidSignature;
 use mpc_wire::{
@@ -102,10 +102,8 @@ fn check(intent: &Intent, from: PartyId, outcome: AttemptOutcome) -> CheckedOutc
     let fault = match &outcome {
         AttemptOutcome::Keygen { public_key, epoch, public_shares, stored } => {
             let scheme = intent.kind.scheme();
-            let are_keys = public_shares
-                .values()
-                .chain([public_key])
-                .all(|key| check_public_key(scheme, key).is_ok());
+            let are_keys = check_public_key(scheme, public_key).is_ok()
+                && public_shares.values().all(|it| check_public_share(scheme, it).is_ok());
             let key = EpochKey::new(public_key.clone(), public_shares);
             let is_said = intent.kind.account() == Some(stored.of.account)
                 && stored.of.epoch == *epoch
@@ -158,8 +156,8 @@ fn is_proof(intent: &Intent, proven: &EpochStatement) -> bool {
 pub(crate) fn is_valid(intent: &Intent, signature: &Signature) -> bool {
     match &intent.kind {
         IntentKind::Sign { account, epoch, scheme, public_key, payload, .. } => {
-            let digest = payload.digest(*account, *epoch, public_key);
-            verify_signature(*scheme, public_key, &digest, signature).is_ok()
+            let message = payload.message(*account, *epoch, public_key);
+            verify_signature(*scheme, public_key, &message, signature).is_ok()
         }
         IntentKind::Keygen { .. }
         | IntentKind::Aux { .. }

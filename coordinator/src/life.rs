@@ -129,8 +129,12 @@ impl Life {
         let LifeParts { pool, store, clock, activation, .. } = &self.parts;
         let made = activation.made(&account).await?.ok_or(Obstacle::Incomplete)?;
         let began = clock.now();
-        let wanted = WaitForAux { scheme: account.scheme, parties: account.holders.clone() };
-        let aux_id = pool.send(wanted).await.map_err(|_| Stopping)??;
+        let aux_id = if account.scheme.needs_aux() {
+            let wanted = WaitForAux { scheme: account.scheme, parties: account.holders.clone() };
+            Some(pool.send(wanted).await.map_err(|_| Stopping)??)
+        } else {
+            None
+        };
         let aux_ready = clock.now();
         let mut proofs = self.proved_before(&account, &made).await?;
         while !account.holders.iter().all(|holder| proofs.contains_key(holder)) {
@@ -143,7 +147,7 @@ impl Life {
         }
         activation.spread(&account, &made, &proofs).await?;
         let timings = Timings {
-            aux_wait: Some(elapsed(began, aux_ready)),
+            aux_wait: aux_id.map(|_| elapsed(began, aux_ready)),
             canary: Some(elapsed(aux_ready, clock.now())),
             ..account.timings
         };
@@ -178,7 +182,7 @@ impl Life {
         &self,
         account: &Account,
         made: &Made,
-        aux_id: AuxId,
+        aux_id: Option<AuxId>,
         proved: &BTreeSet<PartyId>,
     ) -> Result<Proofs, Obstacle> {
         let threshold = usize::from(account.threshold.0);
@@ -212,7 +216,7 @@ impl Life {
         &self,
         account: &Account,
         made: &Made,
-        aux_id: AuxId,
+        aux_id: Option<AuxId>,
         quorum: BTreeSet<PartyId>,
     ) -> Result<EndWatch, OpenError> {
         let intent = Intent {
@@ -231,7 +235,7 @@ impl Life {
                 authorization: None,
             },
         };
-        let opening = Opening { preferred: quorum, ..Opening::plain(intent, Some(aux_id)) };
+        let opening = Opening { preferred: quorum, ..Opening::plain(intent, aux_id) };
         let opened = self.parts.supervisor.send(Open(opening)).await;
         opened.unwrap_or(Err(OpenError::Stopping))
     }

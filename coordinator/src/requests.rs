@@ -42,15 +42,14 @@ impl Requests {
             };
         }
         let account = self.check(from, &intent).await?;
-        let aux_id = self
-            .store
-            .covering_aux(account.scheme, &account.holders)
-            .await
-            .map_err(unavailable)?
-            .ok_or(SessionRefusal::Unavailable)?;
+        let aux_id =
+            self.store.covering_aux(account.scheme, &account.holders).await.map_err(unavailable)?;
+        if aux_id.is_none() && account.scheme.needs_aux() {
+            return Err(SessionRefusal::Unavailable);
+        }
         let session = intent.session;
         let asker = Asker::Party(from);
-        let opening = Opening { asker, ..Opening::plain(intent, Some(aux_id)) };
+        let opening = Opening { asker, ..Opening::plain(intent, aux_id) };
         match self.supervisor.send(Open(opening)).await {
             Ok(Ok(_)) => {
                 tracing::info!(party = %from, %session, "a requested session was opened");

@@ -321,14 +321,22 @@ pub struct PastAttempt {
 /// A signature in its usual forms, each in hexadecimal digits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Signature {
-    /// `r`, 32 bytes.
+    /// `r`, 32 bytes; `R` of Schnorr's kind.
     pub r: String,
     /// `s`, 32 bytes.
     pub s: String,
+    /// `r` ‖ `s`, 64 bytes: what Ed25519 and BIP 340 have.
+    pub compact: String,
+    /// What ECDSA has besides.
+    #[serde(flatten)]
+    pub ecdsa: Option<EcdsaForms>,
+}
+
+/// The forms of an ECDSA signature, each in hexadecimal digits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EcdsaForms {
     /// Which of the candidate points of `r` the nonce point is, 0 to 3.
     pub recovery_id: u8,
-    /// `r` ‖ `s`, 64 bytes.
-    pub compact: String,
     /// ASN.1 DER.
     pub der: String,
     /// `r` ‖ `s` ‖ `v`, 65 bytes, as Ethereum has it.

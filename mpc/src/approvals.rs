@@ -188,12 +188,14 @@ fn approval(approval: &OpenApproval) -> String {
                 String::new()
             };
             let hash = match hash {
-                HashFunction::Sha256 => "SHA-256",
-                HashFunction::Keccak256 => "Keccak-256",
+                Some(HashFunction::Sha256) => "SHA-256 of ",
+                Some(HashFunction::Keccak256) => "Keccak-256 of ",
+                None => "",
             };
-            format!("{hash} of {length} bytes, {shown}{rest}")
+            format!("{hash}{length} bytes, {shown}{rest}")
         }
     };
+    let digest = digest.as_deref().unwrap_or("none: the bytes are signed as they are");
     let left = seconds_left(approval.expires_at);
     format!(
         "session     {session}\n  \
@@ -225,9 +227,9 @@ mod tests {
             public_key: PublicKey::new([2; 33]),
             path: "m".to_owned(),
             requester: None,
-            digest: "ab".repeat(32),
+            digest: Some("ab".repeat(32)),
             payload: PayloadView::Bytes {
-                hash: HashFunction::Sha256,
+                hash: Some(HashFunction::Sha256),
                 length: 5000,
                 truncated,
                 text: text.map(ToOwned::to_owned),

@@ -72,7 +72,8 @@ fn report(
     };
     let public_key = account.public_key.context("the active account has no public key")?;
     let compact = hex::decode(&signature.compact).context("the signature is not hexadecimal")?;
-    let verdict = verify(&public_key, digest, &compact, signature.recovery_id);
+    let ecdsa = signature.ecdsa.context("the signature is none of ECDSA")?;
+    let verdict = verify(&public_key, digest, &compact, ecdsa.recovery_id);
     let report = Report {
         account_id: account.account_id,
         scheme: account.scheme,
@@ -81,7 +82,7 @@ fn report(
         signature: ReportedSignature {
             r: signature.r,
             s: signature.s,
-            recovery_id: signature.recovery_id,
+            recovery_id: ecdsa.recovery_id,
             compact: signature.compact,
         },
         signers: session.signers,

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use mpc::api::SignRequest;
+use mpc::api::{Account, SignRequest};
 use mpc::client::Client;
 use mpc::requester::{Algorithm, RequesterKey, Wanted};
 use mpc_wire::{
-    AccountId, DerivationPath, HashFunction, Payload, RequestId, RequesterName, UnixMillis,
+    AccountId, DerivationPath, HashFunction, Payload, RequestId, RequesterName, Scheme, UnixMillis,
 };
 use party_runtime::policy::span::Span;
 use std::io::Write;
@@ -85,8 +85,8 @@ impl RequesterArgs {
         let Some(requester) = requester else { bail!("give the requester's name: --requester") };
         // Before anybody is asked: a key that cannot be used is told at once.
         let key = RequesterKey::read(&key)?;
-        let payload = payload(&plain.message, hash)?;
-        let public_key = client.account(account).await?.public_key;
+        let Account { scheme, public_key, .. } = client.account(account).await?;
+        let payload = payload(scheme, &plain.message, hash)?;
         let public_key =
             public_key.context("the account has no key yet: wait until it is active")?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
@@ -106,8 +106,9 @@ impl RequesterArgs {
 }
 
 /// What the API will make of message and hash.
-fn payload(message: &str, hash: Option<HashFunction>) -> anyhow::Result<Payload> {
+fn payload(scheme: Scheme, message: &str, hash: Option<HashFunction>) -> anyhow::Result<Payload> {
     let payload = match hash {
+        None if scheme.signs_bytes() => Payload::Message(message.as_bytes().to_vec()),
         Some(hash) => Payload::Bytes { bytes: message.as_bytes().to_vec(), hash },
         None => {
             let mut digest = [0; 32];
@@ -117,5 +118,6 @@ fn payload(message: &str, hash: Option<HashFunction>) -> anyhow::Result<Payload>
         }
     };
     payload.check()?;
+    payload.check_fits(scheme)?;
     Ok(payload)
 }

@@ -78,12 +78,13 @@ impl Table for Session {
             .some("digest", self.message.as_ref())
             .some("public key", self.public_key.as_ref());
         if let Some(signature) = &self.signature {
-            fields
-                .one("r", &signature.r)
-                .one("s", &signature.s)
-                .one("recovery id", signature.recovery_id)
-                .one("DER", &signature.der)
-                .one("Ethereum", &signature.ethereum);
+            fields.one("r", &signature.r).one("s", &signature.s);
+            if let Some(ecdsa) = &signature.ecdsa {
+                fields
+                    .one("recovery id", ecdsa.recovery_id)
+                    .one("DER", &ecdsa.der)
+                    .one("Ethereum", &ecdsa.ethereum);
+            }
         }
         fields.all(
             "past attempts",

@@ -156,9 +156,10 @@ pub struct OpenApproval {
     pub path: String,
     /// Who asks, if it has signed the request.
     pub requester: Option<RequesterName>,
-    /// The digest that would be signed, in hexadecimal digits.
-    pub digest: String,
-    /// Where the digest comes from.
+    /// The digest that would be signed, in hexadecimal digits; none where bytes are signed as they
+    /// are.
+    pub digest: Option<String>,
+    /// Where it comes from.
     pub payload: PayloadView,
     /// When it is too late.
     pub expires_at: UnixMillis,
@@ -170,10 +171,10 @@ pub struct OpenApproval {
 pub enum PayloadView {
     /// The requester computed it: what it stands for cannot be told here.
     Digest,
-    /// The party hashed these bytes.
+    /// The party sees these bytes.
     Bytes {
-        /// How.
-        hash: HashFunction,
+        /// How it hashed them, if it did.
+        hash: Option<HashFunction>,
         /// How many they are.
         length: usize,
         /// Whether some of them are not shown here. Asking for the session by itself shows all.

@@ -339,7 +339,7 @@ async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task
     match &intent.kind {
         IntentKind::Keygen { threshold, .. } => Ok(Task::Keygen { threshold: *threshold }),
         IntentKind::Aux { .. } => Ok(Task::Aux),
-        IntentKind::Sign { account, epoch, public_key, payload, .. } => {
+        IntentKind::Sign { account, epoch, scheme, public_key, payload, .. } => {
             // Once more: since the intent was judged the account may have moved on.
             if vault.floor(*account).await.map_err(storage)?.is_some_and(|floor| *epoch < floor) {
                 let detail = "the share is older than the account's epoch";
@@ -351,27 +351,30 @@ async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task
                         .share_of(EpochPlan { account: *account, epoch: *epoch, plan: *plan })
                         .await
                 }
-                Payload::Digest(_) | Payload::Bytes { .. } => vault.share(*account, *epoch).await,
+                Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_) => {
+                    vault.share(*account, *epoch).await
+                }
             };
             let share = share
                 .map_err(storage)?
                 .ok_or_else(|| failure(FailureKind::Storage, "no share of the account".into()))?;
-            let aux_id = plan
-                .aux_id
-                .ok_or_else(|| failure(FailureKind::Storage, "the plan names no aux set".into()))?;
-            let aux =
-                vault.aux(aux_id).await.map_err(storage)?.ok_or_else(|| {
-                    failure(FailureKind::Storage, "no part of the aux set".into())
-                })?;
+            let aux = match plan.aux_id.filter(|_| scheme.needs_aux()) {
+                None => None,
+                Some(aux_id) => {
+                    let aux = vault.aux(aux_id).await.map_err(storage)?;
+                    let lacks = || failure(FailureKind::Storage, "no part of the aux set".into());
+                    Some(aux.ok_or_else(lacks)?.secret)
+                }
+            };
             // For a canary the account's key is the one of this party's own records.
             let key = match payload {
                 Payload::Canary { .. } => &share.public_key,
-                Payload::Digest(_) | Payload::Bytes { .. } => public_key,
+                Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_) => public_key,
             };
             Ok(Task::Sign {
-                digest: payload.digest(*account, *epoch, key),
+                message: payload.message(*account, *epoch, key),
                 share: share.share,
-                aux: aux.secret,
+                aux,
                 public_key: public_key.clone(),
             })
         }

@@ -155,7 +155,7 @@ impl StubRunners {
             }
             IntentKind::Aux { .. } => AttemptOutcome::Aux { aux_id: STUB_AUX },
             IntentKind::Sign { account, epoch, payload, public_key, .. } => {
-                let digest = payload.digest(account, epoch, &public_key);
+                let digest = payload.message(account, epoch, &public_key);
                 let (signature, recovery_id) =
                     self.key.sign_prehash_recoverable(&digest).expect("a digest of 32 bytes");
                 let (r, s) = signature.split_bytes();
@@ -170,7 +170,9 @@ impl StubRunners {
                         let proven = self.vault.prove_share(of).await.expect("proven");
                         AttemptOutcome::Proven { signature, proven }
                     }
-                    Payload::Digest(_) | Payload::Bytes { .. } => AttemptOutcome::Signed(signature),
+                    Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_) => {
+                        AttemptOutcome::Signed(signature)
+                    }
                 }
             }
             IntentKind::Refresh { .. }

@@ -291,7 +291,10 @@ fn makes(kind: &IntentKind, outcome: &AttemptOutcome) -> bool {
             AttemptOutcome::Proven { .. },
         )
         | (
-            IntentKind::Sign { payload: Payload::Digest(_) | Payload::Bytes { .. }, .. },
+            IntentKind::Sign {
+                payload: Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_),
+                ..
+            },
             AttemptOutcome::Signed(_),
         ) => true,
         (

@@ -13,8 +13,8 @@ use crate::store::session::StoredSession;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use mpc_wire::{
-    Authorization, DerivationPath, HashFunction, Payload, RequestId, RequesterName, SessionId,
-    UnixMillis,
+    Authorization, DerivationPath, HashFunction, Payload, RequestId, RequesterName, Scheme,
+    SessionId, UnixMillis,
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -67,8 +67,8 @@ pub(crate) async fn sign(
     if let Some(answer) = idempotency::replay(&api, claim.as_ref(), wait).await? {
         return Ok(answer);
     }
-    let order = order(&api, body, claim.clone(), &caller)?;
     let account = accounts::find(&api, &id).await?;
+    let order = order(&api, account.scheme, body, claim.clone(), &caller)?;
     match api.staff().signing.open(account, order).await {
         Ok(mut end) => match api.within(wait, end.ended()).await {
             Some(Ok(stored)) => of_ended(&stored),
@@ -86,12 +86,13 @@ pub(crate) async fn sign(
 /// What the body asks for. Whether the parties will do it is for them to say.
 fn order(
     api: &Api,
+    scheme: Scheme,
     body: SignBody,
     claim: Option<Claim>,
     caller: &Caller,
 ) -> Result<SignOrder, Problem> {
     let SignBody { message, hash, encoding, path, request_id, authorization, expires_in } = body;
-    let payload = to_sign(message, hash, encoding)?;
+    let payload = to_sign(scheme, message, hash, encoding)?;
     let path = path.map_or(Ok(DerivationPath::default()), |path| root(&path))?;
     let authorization = authorization.map(|given| authorize(api, given, request_id)).transpose()?;
     let life = expires_in.map(|seconds| life(api, seconds)).transpose()?;
@@ -141,12 +142,20 @@ fn life(api: &Api, seconds: u64) -> Result<Duration, Problem> {
 }
 
 fn to_sign(
+    scheme: Scheme,
     message: String,
     hash: Option<HashFunction>,
     encoding: Option<Encoding>,
 ) -> Result<Payload, Problem> {
     let invalid = |detail: String| Problem::new(Code::InvalidMessage, detail);
+    let bytes = |message: String| match encoding.unwrap_or_default() {
+        Encoding::Utf8 => Ok(message.into_bytes()),
+        Encoding::Hex => {
+            hex::decode(&message).map_err(|error| invalid(format!("message: {error}")))
+        }
+    };
     let payload = match hash {
+        None if scheme.signs_bytes() => Payload::Message(bytes(message)?),
         None => {
             if encoding == Some(Encoding::Utf8) {
                 return Err(invalid("say how a text is to be hashed, with `hash`".into()));
@@ -157,17 +166,10 @@ fn to_sign(
             })?;
             Payload::Digest(digest)
         }
-        Some(hash) => {
-            let bytes = match encoding.unwrap_or_default() {
-                Encoding::Utf8 => message.into_bytes(),
-                Encoding::Hex => {
-                    hex::decode(&message).map_err(|error| invalid(format!("message: {error}")))?
-                }
-            };
-            Payload::Bytes { bytes, hash }
-        }
+        Some(hash) => Payload::Bytes { bytes: bytes(message)?, hash },
     };
     payload.check().map_err(|error| invalid(error.to_string()))?;
+    payload.check_fits(scheme).map_err(|error| invalid(error.to_string()))?;
     Ok(payload)
 }
 

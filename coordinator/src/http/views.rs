@@ -263,7 +263,7 @@ impl SessionView {
                 requester: given.requester.clone(),
                 expires_at: rfc3339(given.expires_at),
             });
-            view.message = Some(hex::encode(payload.digest(*account, *epoch, public_key)));
+            view.message = Some(hex::encode(payload.message(*account, *epoch, public_key)));
             view.public_key = Some(public_key.clone());
         }
         match &record.end {
@@ -305,13 +305,20 @@ impl PastAttemptView {
     }
 }
 
-/// A signature in the encodings that the world takes.
+/// A signature in the encodings that the world takes: `r` and `s` one behind the other, and for ECDSA
+/// what its users take besides.
 #[derive(Debug, Serialize)]
 struct SignatureView {
     r: String,
     s: String,
-    recovery_id: u8,
     compact: String,
+    #[serde(flatten)]
+    ecdsa: Option<EcdsaView>,
+}
+
+#[derive(Debug, Serialize)]
+struct EcdsaView {
+    recovery_id: u8,
     der: String,
     ethereum: String,
 }
@@ -324,16 +331,20 @@ impl SignatureView {
         if !is_valid(intent, signature) {
             return Err(corrupt(format!("session {} has not made it", intent.session)));
         }
-        let Signature::Ecdsa(signature) = signature;
-        let der = der(signature).map_err(|error| corrupt(error.to_string()))?;
-        Ok(Self {
-            r: hex::encode(signature.r),
-            s: hex::encode(signature.s),
-            recovery_id: signature.recovery_id,
-            compact: hex::encode(compact(signature)),
-            der: hex::encode(der),
-            ethereum: hex::encode(ethereum(signature)),
-        })
+        let (compact, ecdsa) = match signature {
+            Signature::Eddsa(bytes) | Signature::Schnorr(bytes) => (*bytes, None),
+            Signature::Ecdsa(signature) => {
+                let der = der(signature).map_err(|error| corrupt(error.to_string()))?;
+                let view = EcdsaView {
+                    recovery_id: signature.recovery_id,
+                    der: hex::encode(der),
+                    ethereum: hex::encode(ethereum(signature)),
+                };
+                (compact(signature), Some(view))
+            }
+        };
+        let (r, s) = compact.split_at(32);
+        Ok(Self { r: hex::encode(r), s: hex::encode(s), compact: hex::encode(compact), ecdsa })
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct View<'a> {
 /// The groups to generate a set for, now.
 pub(crate) fn lacking(view: &View<'_>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for scheme in Scheme::ALL.iter().filter(|scheme| needs_aux(**scheme)) {
+    for scheme in Scheme::ALL.iter().filter(|scheme| scheme.needs_aux()) {
         let pool = (*scheme, view.servers.clone());
         let is_covered = view.sets.iter().any(|set| set.covers(pool.0, &pool.1));
         if !is_covered && view.can_start(&pool) {
@@ -53,13 +53,6 @@ impl View<'_> {
         (2..=MAX_PARTIES).contains(&parties.len())
             && parties.is_subset(&self.online)
             && !self.cooling.contains(group)
-    }
-}
-
-/// Whether sessions of the scheme use an aux set.
-pub(crate) const fn needs_aux(scheme: Scheme) -> bool {
-    match scheme {
-        Scheme::EcdsaCggmp24 => true,
     }
 }
 

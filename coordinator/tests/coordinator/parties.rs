@@ -292,8 +292,8 @@ fn outcome(intent: &Intent, plan: &AttemptPlan, identity: &Identity) -> AttemptO
             AttemptOutcome::Aux { aux_id: AuxId::new(*intent.hash().as_bytes()) }
         }
         IntentKind::Sign { account, epoch, public_key, payload, .. } => {
-            let digest = payload.digest(*account, *epoch, public_key);
-            let signature = signature(*account, &digest);
+            let digest = payload.message(*account, *epoch, public_key);
+            let signature = signature(*account, digest.as_slice().try_into().unwrap());
             match payload {
                 Payload::Canary { plan } => AttemptOutcome::Proven {
                     signature,

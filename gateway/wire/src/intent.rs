@@ -8,7 +8,7 @@ use crate::ids::{
 use crate::limits::{MAX_PARTIES, MAX_PUBLIC_KEY};
 use crate::outcome::PublicKey;
 use crate::path::DerivationPath;
-use crate::payload::{Payload, PayloadTooLong};
+use crate::payload::{Payload, PayloadTooLong, UnfitPayload};
 use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -172,6 +172,9 @@ pub enum InvalidIntent {
     /// A payload beyond its bound.
     #[error(transparent)]
     Payload(#[from] PayloadTooLong),
+    /// A payload that the scheme does not sign.
+    #[error(transparent)]
+    UnfitPayload(#[from] UnfitPayload),
 }
 
 impl Intent {
@@ -210,8 +213,9 @@ impl Intent {
                 }
                 check_threshold(*threshold, parties)
             }
-            IntentKind::Sign { threshold, payload, public_key, .. } => {
+            IntentKind::Sign { threshold, payload, public_key, scheme, .. } => {
                 payload.check()?;
+                payload.check_fits(*scheme)?;
                 if public_key.as_bytes().len() > MAX_PUBLIC_KEY {
                     return Err(InvalidIntent::PublicKey(public_key.as_bytes().len()));
                 }

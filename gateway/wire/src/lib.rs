@@ -47,7 +47,7 @@ pub use outcome::{
     AttemptFailure, AttemptOutcome, EcdsaSignature, FailureKind, PublicKey, Signature,
 };
 pub use path::DerivationPath;
-pub use payload::{HashFunction, Payload};
+pub use payload::{HashFunction, Payload, UnfitPayload};
 pub use plan::{AttemptPlan, SignedJoin, VerifiedJoin};
 pub use round::{RoundAck, RoundEnvelope, RoundHeader};
 pub use scheme::Scheme;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// An account's public key in the usual encoding of its scheme: for ECDSA over secp256k1 the
-/// 33 bytes of the compressed point (SEC 1, 2.3.3).
+/// 33 bytes of the compressed point (SEC 1, 2.3.3), for Ed25519 the 32 of RFC 8032, for BIP 340 the 32
+/// of x.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(Vec<u8>);
 
@@ -75,6 +76,10 @@ pub struct EcdsaSignature {
 pub enum Signature {
     /// ECDSA.
     Ecdsa(EcdsaSignature),
+    /// Ed25519: `R ‖ S`, 64 bytes (RFC 8032, 5.1.6).
+    Eddsa(#[serde(with = "serde_bytes")] [u8; 64]),
+    /// Schnorr over secp256k1: `R ‖ s`, 64 bytes (BIP 340).
+    Schnorr(#[serde(with = "serde_bytes")] [u8; 64]),
 }
 
 /// Why an attempt failed: a closed list.

@@ -4,6 +4,7 @@ use crate::canonical::CanonicalWriter;
 use crate::ids::{AccountId, Epoch, PlanHash};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::outcome::PublicKey;
+use crate::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sha3::Keccak256;
@@ -41,6 +42,19 @@ pub enum Payload {
         /// them is activated.
         plan: PlanHash,
     },
+    /// 4: bytes that a scheme signs as they are, with their length; at most [`MAX_PAYLOAD_BYTES`].
+    Message(#[serde(with = "serde_bytes")] Vec<u8>),
+}
+
+/// A payload that the scheme does not sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitPayload {
+    /// It is a digest, or is to be hashed.
+    #[error("the scheme signs bytes as they are: give no digest and no hash function")]
+    Digest,
+    /// It is bytes as they are.
+    #[error("the scheme signs 32 bytes: give a digest, or bytes and a hash function")]
+    Bytes,
 }
 
 /// A payload beyond its bound.
@@ -49,16 +63,31 @@ pub enum Payload {
 pub struct PayloadTooLong(usize);
 
 impl Payload {
-    /// The 32-byte digest that an ECDSA scheme signs for the account `account`, whose key at
-    /// `epoch` is `public_key`.
-    pub fn digest(&self, account: AccountId, epoch: Epoch, public_key: &PublicKey) -> [u8; 32] {
+    /// What is signed for the account `account`, whose key at `epoch` is `public_key`: a digest of 32
+    /// bytes, or bytes as they are.
+    pub fn message(&self, account: AccountId, epoch: Epoch, public_key: &PublicKey) -> Vec<u8> {
         match self {
-            Self::Digest(digest) => *digest,
-            Self::Bytes { bytes, hash: HashFunction::Sha256 } => Sha256::digest(bytes).into(),
+            Self::Digest(digest) => digest.to_vec(),
+            Self::Bytes { bytes, hash: HashFunction::Sha256 } => Sha256::digest(bytes).to_vec(),
             Self::Bytes { bytes, hash: HashFunction::Keccak256 } => {
-                <Keccak256 as sha3::Digest>::digest(bytes).into()
+                <Keccak256 as sha3::Digest>::digest(bytes).to_vec()
             }
-            Self::Canary { .. } => canary_digest(account, epoch, public_key),
+            Self::Canary { .. } => canary_digest(account, epoch, public_key).to_vec(),
+            Self::Message(bytes) => bytes.clone(),
+        }
+    }
+
+    /// Checks that the scheme signs such a payload.
+    ///
+    /// # Errors
+    /// [`UnfitPayload`] if it does not.
+    pub fn check_fits(&self, scheme: Scheme) -> Result<(), UnfitPayload> {
+        match self {
+            Self::Digest(_) | Self::Bytes { .. } if scheme.signs_bytes() => {
+                Err(UnfitPayload::Digest)
+            }
+            Self::Message(_) if !scheme.signs_bytes() => Err(UnfitPayload::Bytes),
+            Self::Digest(_) | Self::Bytes { .. } | Self::Message(_) | Self::Canary { .. } => Ok(()),
         }
     }
 
@@ -68,10 +97,10 @@ impl Payload {
     /// [`PayloadTooLong`] if the bytes are more than [`MAX_PAYLOAD_BYTES`].
     pub fn check(&self) -> Result<(), PayloadTooLong> {
         match self {
-            Self::Bytes { bytes, .. } if bytes.len() > MAX_PAYLOAD_BYTES => {
+            Self::Bytes { bytes, .. } | Self::Message(bytes) if bytes.len() > MAX_PAYLOAD_BYTES => {
                 Err(PayloadTooLong(bytes.len()))
             }
-            Self::Bytes { .. } | Self::Digest(_) | Self::Canary { .. } => Ok(()),
+            Self::Bytes { .. } | Self::Message(_) | Self::Digest(_) | Self::Canary { .. } => Ok(()),
         }
     }
 
@@ -86,6 +115,7 @@ impl Payload {
                 out.u8(2).u8(hash).bytes(bytes)
             }
             Self::Canary { plan } => out.u8(3).fixed(plan.as_bytes()),
+            Self::Message(bytes) => out.u8(4).bytes(bytes),
         };
     }
 }

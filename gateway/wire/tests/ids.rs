@@ -113,5 +113,8 @@ fn schemes_are_known_by_name() {
         assert_eq!(serde_json::to_value(scheme).unwrap(), scheme.name());
     }
     assert_eq!("ECDSA-CGGMP24".parse::<Scheme>(), Err(UnknownScheme));
-    assert_eq!(UnknownScheme.to_string(), "unknown scheme; known are: ecdsa-cggmp24");
+    assert_eq!(
+        UnknownScheme.to_string(),
+        "unknown scheme; known are: ecdsa-cggmp24, eddsa-frost-ed25519, schnorr-frost-secp256k1-tr"
+    );
 }

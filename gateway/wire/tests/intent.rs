@@ -165,7 +165,7 @@ fn kinds_say_what_they_concern() {
 #[test]
 fn payloads_have_the_digests_of_their_functions() {
     let key = PublicKey::new([2; 33]);
-    let digest = |payload: Payload| hex::encode(payload.digest(account(), Epoch(4), &key));
+    let digest = |payload: Payload| hex::encode(payload.message(account(), Epoch(4), &key));
     let abc = |hash| Payload::Bytes { bytes: b"abc".to_vec(), hash };
     assert_eq!(
         digest(abc(HashFunction::Sha256)),
@@ -176,6 +176,7 @@ fn payloads_have_the_digests_of_their_functions() {
         "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
     );
     assert_eq!(digest(Payload::Digest([9; 32])), "09".repeat(32));
+    assert_eq!(digest(Payload::Message(b"abc".to_vec())), "616263");
     assert_eq!(digest(CANARY), hex::encode(canary_digest(account(), Epoch(4), &key)));
 }
 
@@ -201,4 +202,16 @@ fn only_a_holder_can_have_lost_its_share() {
     };
     assert_eq!(replace(3), Ok(()));
     assert_eq!(replace(4), Err(InvalidIntent::NotAHolder));
+}
+
+#[test]
+fn a_payload_fits_its_scheme() {
+    let hashed = || Payload::Bytes { bytes: b"abc".to_vec(), hash: HashFunction::Sha256 };
+    for scheme in Scheme::ALL {
+        let signs_bytes = scheme.signs_bytes();
+        assert_eq!(Payload::Message(b"abc".to_vec()).check_fits(*scheme).is_ok(), signs_bytes);
+        assert_eq!(Payload::Digest([9; 32]).check_fits(*scheme).is_ok(), !signs_bytes);
+        assert_eq!(hashed().check_fits(*scheme).is_ok(), !signs_bytes);
+        assert_eq!(CANARY.check_fits(*scheme), Ok(()));
+    }
 }

@@ -451,6 +451,7 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
                 Payload::Digest(_) => "sign digest".to_owned(),
                 Payload::Bytes { hash, .. } => format!("sign {hash:?}"),
                 Payload::Canary { .. } => "sign canary".to_owned(),
+                Payload::Message(_) => "sign message".to_owned(),
             },
             IntentKind::Refresh { aux_id, .. } => format!("refresh {}", aux_id.is_some()),
             IntentKind::Keygen { .. }
@@ -474,9 +475,10 @@ fn every_type_and_every_kind_of_intent_and_payload_has_a_vector() {
             "sign authorized root",
             "sign canary",
             "sign digest",
+            "sign message",
         ]
     );
     let types: Vec<_> = types.into_values().collect();
-    let expected = [13, 2, 3, 3, 4, 2, 1, 4, 2, 2, 2, 2, 1, 3, 2, 2];
+    let expected = [14, 2, 3, 3, 4, 2, 1, 4, 2, 2, 2, 2, 1, 3, 2, 2];
     assert_eq!(types, expected, "in the order of `Type`");
 }

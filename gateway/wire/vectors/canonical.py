@@ -8,7 +8,7 @@ from hashlib import sha256
 from uuid import UUID
 
 WIRE_VERSION = 1
-SCHEMES = {"ecdsa-cggmp24": 1}
+SCHEMES = {"ecdsa-cggmp24": 1, "eddsa-frost-ed25519": 3, "schnorr-frost-secp256k1-tr": 4}
 HASH_FUNCTIONS = {"sha256": 1, "keccak256": 2}
 
 
@@ -95,6 +95,8 @@ def payload(value):
         return u8(2) + u8(HASH_FUNCTIONS[content["hash"]]) + prefixed(bytes(content["bytes"]))
     if kind == "canary" and content.keys() == {"plan"}:
         return u8(3) + key32(content["plan"])
+    if kind == "message":
+        return u8(4) + prefixed(bytes(content))
     raise ValueError(f"unknown payload {kind}")
 
 

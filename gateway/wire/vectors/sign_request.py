@@ -33,9 +33,13 @@ def prefixed(raw):
     return len(raw).to_bytes(4, "big") + raw
 
 
-def canonical_bytes(requester, request, expires_at, account, public_key, message, hash_name=None):
+def canonical_bytes(
+    requester, request, expires_at, account, public_key, message, hash_name=None, raw=False
+):
     """What is signed. Ids are `uuid.UUID`, `expires_at` is milliseconds since the Unix epoch."""
-    if hash_name is None:
+    if raw:
+        payload = b"\x04" + prefixed(message)
+    elif hash_name is None:
         if len(message) != 32:
             raise ValueError("a message without --hash is a digest of 32 bytes")
         payload = b"\x01" + message
@@ -110,6 +114,7 @@ def parse(arguments):
     parser.add_argument("--public-key", type=bytes.fromhex, required=True, help="the account's")
     parser.add_argument("--message", type=bytes.fromhex, required=True)
     parser.add_argument("--hash", choices=HASHES, help="without it the message is a digest")
+    parser.add_argument("--raw", action="store_true", help="signed as it is: for Ed25519")
     parser.add_argument("--requester", required=True, help="the name that the parties know")
     parser.add_argument("--key", help="PEM file of the requester's private key")
     parser.add_argument("--request-id", type=uuid.UUID, help="used once; drawn when not given")
@@ -132,6 +137,7 @@ def main(arguments):
             options.public_key,
             options.message,
             options.hash,
+            options.raw,
         )
         if options.canonical:
             print(data.hex())
@@ -145,6 +151,7 @@ def main(arguments):
     body = {"message": options.message.hex()}
     if options.hash is not None:
         body["hash"] = options.hash
+    if options.hash is not None or options.raw:
         body["encoding"] = "hex"
     body["request_id"] = str(request)
     body["authorization"] = {

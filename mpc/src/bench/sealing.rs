@@ -92,9 +92,9 @@ impl Pair {
                 let me = identity.party();
                 let task = Task::Sign {
                     share: dealt.share.clone(),
-                    aux: dealt.aux.clone(),
+                    aux: Some(dealt.aux.clone()),
                     public_key: dealt.public_key.clone(),
-                    digest,
+                    message: digest.to_vec(),
                 };
                 let plan_hash = plan.hash();
                 let context =

@@ -19,7 +19,7 @@ fn sign(dealt: &BTreeMap<PartyId, Dealt>, guard: Guard) {
     let signers = identities(2);
     let task = |party| {
         let Dealt { share, public_key, aux, .. } = dealt[&party].clone();
-        Task::Sign { share, aux, public_key, digest: [0x42; 32] }
+        Task::Sign { share, aux: Some(aux), public_key, message: vec![0x42; 32] }
     };
     let products = Network::with(guard, contexts(&signers), task, 3).run().products();
     assert_eq!(products.len(), 2);

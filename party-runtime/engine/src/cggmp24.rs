@@ -43,7 +43,11 @@ pub(crate) fn engine(
     match task {
         Task::Keygen { threshold } => keygen::engine(threshold, context, guarding),
         Task::Aux => Ok(aux_set::engine(&context, guarding)),
-        Task::Sign { share, aux, public_key, digest } => {
+        Task::Sign { share, aux, public_key, message } => {
+            let aux = aux.ok_or_else(|| EngineFailure::internal("the plan names no aux set"))?;
+            let digest = message
+                .try_into()
+                .map_err(|_| EngineFailure::internal("the scheme signs a digest of 32 bytes"))?;
             let signing = sign::Signing { share, aux, public_key, digest };
             Ok(sign::engine(signing, &context, guarding))
         }

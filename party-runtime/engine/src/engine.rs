@@ -2,8 +2,11 @@
 
 use crate::cggmp24::{self, Guarding};
 use crate::failure::EngineFailure;
+use crate::frost;
 use crate::job::{Done, Job};
 use crate::secret::SecretBytes;
+use frost_ed25519::Ed25519Sha512;
+use frost_secp256k1_tr::Secp256K1Sha256TR;
 use mpc_wire::limits::MAX_PARTIES;
 use mpc_wire::plan::protocol_session_id;
 use mpc_wire::{
@@ -141,12 +144,13 @@ pub enum Task {
     Sign {
         /// This party's share, from [`Product::Keygen`].
         share: SecretBytes,
-        /// This party's part of an aux set that all members belong to, from [`Product::Aux`].
-        aux: SecretBytes,
+        /// This party's part of an aux set that all members belong to, from [`Product::Aux`], for
+        /// schemes that need one.
+        aux: Option<SecretBytes>,
         /// The key that the share must belong to.
         public_key: PublicKey,
-        /// What is signed.
-        digest: [u8; 32],
+        /// What is signed: a digest of 32 bytes, or bytes as they are where the scheme signs such.
+        message: Vec<u8>,
     },
 }
 
@@ -155,7 +159,7 @@ pub enum Task {
 pub enum Product {
     /// A key.
     Keygen {
-        /// This party's share: a format-version byte, then the library's share in MessagePack.
+        /// This party's share: a format-version byte, then what the library keeps, in MessagePack.
         share: SecretBytes,
         /// The key.
         public_key: PublicKey,
@@ -185,6 +189,8 @@ pub fn engine(
     context.check()?;
     match scheme {
         Scheme::EcdsaCggmp24 => cggmp24::engine(task, context, Guarding::On),
+        Scheme::EddsaFrostEd25519 => frost::engine::<Ed25519Sha512>(task, &context),
+        Scheme::SchnorrFrostSecp256k1Tr => frost::engine::<Secp256K1Sha256TR>(task, &context),
     }
 }
 

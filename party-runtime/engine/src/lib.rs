@@ -5,15 +5,17 @@
 //! wherever the caller likes and handed back through [`Engine::complete`]. Randomness is the
 //! operating system's: the libraries' rounds draw it inside jobs.
 //!
-//! Reading order: [`engine()`] and what it takes and yields, [`Job`], then the one scheme module
-//! `cggmp24`; [`verify`] and [`encode`] serve whoever holds a signature, the coordinator included.
+//! Reading order: [`engine()`] and what it takes and yields, [`Job`], then the scheme modules:
+//! `cggmp24`, and `frost` over `lockstep`; [`verify`] and [`encode`] serve whoever holds a signature, the coordinator included.
 
 mod attempt;
 mod cggmp24;
 pub mod encode;
 mod engine;
 mod failure;
+mod frost;
 mod job;
+mod lockstep;
 mod secret;
 pub mod verify;
 

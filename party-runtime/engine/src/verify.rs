@@ -19,23 +19,41 @@ pub enum VerifyError {
     /// The signature is not one of this key over this digest.
     #[error("the signature does not verify under the key")]
     Signature,
+    /// The signature is another scheme's.
+    #[error("the signature is another scheme's")]
+    Scheme,
     /// The recovery id leads to another key.
     #[error("the recovery id of the signature does not lead to the key")]
     RecoveryId,
 }
 
 /// Checks that a public key is one of the scheme, in its one encoding (for ECDSA over secp256k1
-/// the 33 bytes of a compressed point, SEC 1, 2.3.3).
+/// the 33 bytes of a compressed point, SEC 1, 2.3.3; for Ed25519 those of RFC 8032; for BIP 340 the 32
+/// of x).
 ///
 /// # Errors
 /// [`VerifyError::PublicKey`] if it is not.
 pub fn check_public_key(scheme: Scheme, public_key: &PublicKey) -> Result<(), VerifyError> {
     match scheme {
         Scheme::EcdsaCggmp24 => verifying_key(public_key).map(drop),
+        Scheme::EddsaFrostEd25519 => ed25519_key(public_key).map(drop),
+        Scheme::SchnorrFrostSecp256k1Tr => schnorr_key(public_key).map(drop),
     }
 }
 
-/// Checks a signature over a digest. An ECDSA signature must verify (SEC 1, 4.1.4), have `s` in
+/// Checks that a public share is one of the scheme: a point in the encoding of the group, which for BIP
+/// 340 is not that of keys but the compressed point.
+///
+/// # Errors
+/// [`VerifyError::PublicKey`] if it is not.
+pub fn check_public_share(scheme: Scheme, share: &PublicKey) -> Result<(), VerifyError> {
+    match scheme {
+        Scheme::EcdsaCggmp24 | Scheme::SchnorrFrostSecp256k1Tr => verifying_key(share).map(drop),
+        Scheme::EddsaFrostEd25519 => ed25519_key(share).map(drop),
+    }
+}
+
+/// Checks a signature over what the scheme signs: a digest of 32 bytes, or bytes as they are. An ECDSA signature must verify (SEC 1, 4.1.4), have `s` in
 /// the lower half of the order (BIP 146), and its recovery id must lead to the same key.
 ///
 /// # Errors
@@ -43,14 +61,48 @@ pub fn check_public_key(scheme: Scheme, public_key: &PublicKey) -> Result<(), Ve
 pub fn verify_signature(
     scheme: Scheme,
     public_key: &PublicKey,
-    digest: &[u8; 32],
+    message: &[u8],
     signature: &Signature,
 ) -> Result<(), VerifyError> {
     match (scheme, signature) {
         (Scheme::EcdsaCggmp24, Signature::Ecdsa(signature)) => {
+            let digest = message.try_into().map_err(|_| VerifyError::Signature)?;
             verify_ecdsa(&verifying_key(public_key)?, digest, signature)
         }
+        (Scheme::EddsaFrostEd25519, Signature::Eddsa(signature)) => {
+            let signature = ed25519_dalek::Signature::from_bytes(signature);
+            let verified = ed25519_key(public_key)?.verify_strict(message, &signature);
+            verified.map_err(|_| VerifyError::Signature)
+        }
+        (Scheme::SchnorrFrostSecp256k1Tr, Signature::Schnorr(signature)) => {
+            let signature = k256::schnorr::Signature::try_from(&signature[..]);
+            let signature = signature.map_err(|_| VerifyError::Range)?;
+            let verified = schnorr_key(public_key)?.verify_raw(message, &signature);
+            verified.map_err(|_| VerifyError::Signature)
+        }
+        (
+            Scheme::EcdsaCggmp24 | Scheme::EddsaFrostEd25519 | Scheme::SchnorrFrostSecp256k1Tr,
+            Signature::Ecdsa(_) | Signature::Eddsa(_) | Signature::Schnorr(_),
+        ) => Err(VerifyError::Scheme),
     }
+}
+
+/// The 32 bytes of RFC 8032 in their one form, of a key that is not of small order.
+fn ed25519_key(key: &PublicKey) -> Result<ed25519_dalek::VerifyingKey, VerifyError> {
+    let bytes = key.as_bytes().try_into().map_err(|_| VerifyError::PublicKey)?;
+    let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).ok();
+    // The library reads a y that is not reduced, too, and one account would have two names.
+    let is_canonical = |key: &ed25519_dalek::VerifyingKey| {
+        key.to_edwards().compress().as_bytes() == bytes && !key.is_weak()
+    };
+    key.filter(is_canonical).ok_or(VerifyError::PublicKey)
+}
+
+/// The 32 bytes of x (BIP 340).
+fn schnorr_key(key: &PublicKey) -> Result<k256::schnorr::VerifyingKey, VerifyError> {
+    // Of another length the library would panic.
+    let bytes: [u8; 32] = key.as_bytes().try_into().map_err(|_| VerifyError::PublicKey)?;
+    k256::schnorr::VerifyingKey::from_bytes(&bytes).map_err(|_| VerifyError::PublicKey)
 }
 
 fn verify_ecdsa(
@@ -164,5 +216,62 @@ mod tests {
                 Err(VerifyError::PublicKey)
             );
         }
+    }
+
+    #[test]
+    fn keys_and_shares_of_other_lengths_are_refused() {
+        for length in 0..70 {
+            for scheme in Scheme::ALL {
+                // No curve has these bytes for a point.
+                let strange = PublicKey::new(vec![0xff; length]);
+                assert_eq!(check_public_key(*scheme, &strange), Err(VerifyError::PublicKey));
+                assert_eq!(check_public_share(*scheme, &strange), Err(VerifyError::PublicKey));
+            }
+        }
+    }
+
+    /// BIP 340's test vectors 0 and 6 (https://github.com/bitcoin/bips/blob/master/bip-0340), the
+    /// second of which must fail; and RFC 8032's test 2 of section 7.1.
+    #[test]
+    fn published_signatures() {
+        let hex = |text: &str| hex::decode(text).unwrap();
+        let verify = |scheme, key: &str, message: &str, signature| {
+            verify_signature(scheme, &PublicKey::new(hex(key)), &hex(message), &signature)
+        };
+        let bytes = |text: &str| <[u8; 64]>::try_from(hex(text)).unwrap();
+        let schnorr = Scheme::SchnorrFrostSecp256k1Tr;
+        let good = verify(
+            schnorr,
+            "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
+            &"00".repeat(32),
+            Signature::Schnorr(bytes(
+                "e907831f80848d1069a5371b402410364bdf1c5f8307b0084c55f1ce2dca8215\
+                 25f66a4a85ea8b71e482a74f382d2ce5ebeee8fdb2172f477df4900d310536c0",
+            )),
+        );
+        assert_eq!(good, Ok(()));
+        let bad = verify(
+            schnorr,
+            "dff1d77f2a671c5f36183726db2341be58feae1da2deced843240f7b502ba659",
+            "243f6a8885a308d313198a2e03707344a4093822299f31d0082efa98ec4e6c89",
+            Signature::Schnorr(bytes(
+                "fff97bd5755eeea420453a14355235d382f6472f8568a18b2f057a1460297556\
+                 3cc27944640ac607cd107ae10923d9ef7a73c643e166be5ebeafa34b1ac553e2",
+            )),
+        );
+        assert!(bad.is_err());
+        let ed25519 = verify(
+            Scheme::EddsaFrostEd25519,
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            Signature::Eddsa(bytes(
+                "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                 085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+            )),
+        );
+        assert_eq!(ed25519, Ok(()));
+        let key = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+        let swapped = verify(Scheme::EddsaFrostEd25519, key, "72", Signature::Schnorr([1; 64]));
+        assert_eq!(swapped, Err(VerifyError::Scheme));
     }
 }

@@ -37,7 +37,7 @@ fn dealt() -> &'static BTreeMap<PartyId, Dealt> {
 
 fn sign_task(party: PartyId) -> Task {
     let Dealt { share, aux, public_key, .. } = dealt()[&party].clone();
-    Task::Sign { share, aux, public_key, digest: DIGEST }
+    Task::Sign { share, aux: Some(aux), public_key, message: DIGEST.to_vec() }
 }
 
 fn pair() -> [Identity; 2] {
@@ -216,7 +216,8 @@ fn message_made_for_another_is_refused() {
     let keys = deal_key(&parties(&identities), Threshold(3)).unwrap();
     let task = move |party: PartyId| {
         let (share, public_key) = keys[&party].clone();
-        Task::Sign { share, aux: dealt()[&party].aux.clone(), public_key, digest: DIGEST }
+        let aux = Some(dealt()[&party].aux.clone());
+        Task::Sign { share, aux, public_key, message: DIGEST.to_vec() }
     };
     let (liar, meant, reached) = (ids[0], ids[1], ids[2]);
     let network = Network::new(contexts(&identities), task.clone(), 5)
@@ -263,9 +264,9 @@ fn shares_that_do_not_fit_are_refused() {
     let other = dealt()[&second].clone();
     let task = |share: &SecretBytes, aux: &SecretBytes, public_key: &PublicKey| Task::Sign {
         share: share.clone(),
-        aux: aux.clone(),
+        aux: Some(aux.clone()),
         public_key: public_key.clone(),
-        digest: DIGEST,
+        message: DIGEST.to_vec(),
     };
     let (_, foreign_key) = deal_key(&parties(&signers), Threshold(2)).unwrap()[&first].clone();
     let cases = [

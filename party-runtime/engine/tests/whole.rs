@@ -43,9 +43,9 @@ fn keygen_then_aux_then_every_pair_signs() {
         let digest = [absent as u8 + 1; 32];
         let task = |party| Task::Sign {
             share: shares[&party].clone(),
-            aux: aux_parts[&party].clone(),
+            aux: Some(aux_parts[&party].clone()),
             public_key: public_key.clone(),
-            digest,
+            message: digest.to_vec(),
         };
         let began = Instant::now();
         let network = Network::new(contexts(&signers), task, 3 + absent as u64).run();

@@ -98,9 +98,10 @@ impl SessionKind {
     pub(crate) const fn of(intent: &Intent) -> Self {
         match &intent.kind {
             IntentKind::Sign { payload: Payload::Canary { .. }, .. } => Self::Canary,
-            IntentKind::Sign { payload: Payload::Digest(_) | Payload::Bytes { .. }, .. } => {
-                Self::Sign
-            }
+            IntentKind::Sign {
+                payload: Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_),
+                ..
+            } => Self::Sign,
             IntentKind::Keygen { .. } => Self::Keygen,
             IntentKind::Aux { .. } => Self::Aux,
             IntentKind::Refresh { .. } => Self::Refresh,

@@ -126,7 +126,12 @@ fn view(intent: &Intent, shown: Shown) -> Option<OpenApproval> {
         public_key: public_key.clone(),
         path: path.to_string(),
         requester: authorization.as_ref().map(|given| given.requester.clone()),
-        digest: hex::encode(payload.digest(*account, *epoch, public_key)),
+        digest: match payload {
+            Payload::Message(_) => None,
+            Payload::Digest(_) | Payload::Bytes { .. } | Payload::Canary { .. } => {
+                Some(hex::encode(payload.message(*account, *epoch, public_key)))
+            }
+        },
         payload: payload_view(payload, shown),
         expires_at: intent.expires_at,
     })
@@ -135,7 +140,8 @@ fn view(intent: &Intent, shown: Shown) -> Option<OpenApproval> {
 fn payload_view(payload: &Payload, shown: Shown) -> PayloadView {
     let (bytes, hash) = match payload {
         Payload::Digest(_) | Payload::Canary { .. } => return PayloadView::Digest,
-        Payload::Bytes { bytes, hash } => (bytes, *hash),
+        Payload::Bytes { bytes, hash } => (bytes, Some(*hash)),
+        Payload::Message(bytes) => (bytes, None),
     };
     let most = match shown {
         Shown::Beginning => MAX_SHOWN,

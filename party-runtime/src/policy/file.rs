@@ -219,7 +219,7 @@ impl Accounts {
 pub(crate) enum PayloadKind {
     /// A digest of which nobody but the requester knows what it stands for.
     Digest,
-    /// Bytes that the party hashes by itself.
+    /// Bytes that the party sees, and hashes by itself where the scheme signs a digest.
     Bytes,
 }
 
@@ -228,7 +228,7 @@ impl PayloadKind {
     pub(crate) const fn of(payload: &Payload) -> Option<Self> {
         match payload {
             Payload::Digest(_) => Some(Self::Digest),
-            Payload::Bytes { .. } => Some(Self::Bytes),
+            Payload::Bytes { .. } | Payload::Message(_) => Some(Self::Bytes),
             Payload::Canary { .. } => None,
         }
     }

@@ -203,8 +203,10 @@ impl Gate {
                 Err(_) => Err(DeclineReason::NoShare),
             },
             (Payload::Canary { .. }, Some(_)) => Err(DeclineReason::NoShare),
-            (Payload::Digest(_) | Payload::Bytes { .. }, Some(active)) => Ok(active),
-            (Payload::Digest(_) | Payload::Bytes { .. }, None) => {
+            (Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_), Some(active)) => {
+                Ok(active)
+            }
+            (Payload::Digest(_) | Payload::Bytes { .. } | Payload::Message(_), None) => {
                 let is_waiting = waiting.shares().next().is_some();
                 let reason = DeclineReason::NotActive;
                 Err(if is_waiting { reason } else { DeclineReason::NoShare })

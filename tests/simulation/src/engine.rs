@@ -152,7 +152,7 @@ fn signature(session: SessionId, payload: &Payload, attempt: Attempt, signers: u
 /// says which attempt made it, and which of the eligible parties.
 pub fn verified(intent: &Intent, given: &Signature) -> Option<(Attempt, u8)> {
     let IntentKind::Sign { payload, .. } = &intent.kind else { return None };
-    let Signature::Ecdsa(EcdsaSignature { s, .. }) = given;
+    let Signature::Ecdsa(EcdsaSignature { s, .. }) = given else { return None };
     let (_, said) = s.split_at_checked(16)?;
     let (number, said) = said.split_first_chunk::<4>()?;
     let (attempt, signers) = (Attempt(u32::from_be_bytes(*number)), *said.first()?);
@@ -165,6 +165,6 @@ fn digest(payload: &Payload) -> [u8; 32] {
         Payload::Digest(digest) => *digest,
         Payload::Canary { plan } => *plan.as_bytes(),
         // No order of this simulation has bytes to be hashed.
-        Payload::Bytes { .. } => [0; 32],
+        Payload::Bytes { .. } | Payload::Message(_) => [0; 32],
     }
 }

@@ -116,7 +116,7 @@ impl Proposal {
         else {
             panic!("nothing to sign was proposed");
         };
-        let digest = payload.digest(*account, *epoch, public_key);
+        let digest = payload.message(*account, *epoch, public_key);
         verify_signature(*scheme, public_key, &digest, signature).unwrap();
     }
 }

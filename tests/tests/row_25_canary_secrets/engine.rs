@@ -35,7 +35,7 @@ fn secret() -> SecretBytes {
 }
 
 fn sign(share: SecretBytes, aux: SecretBytes) -> Task {
-    Task::Sign { share, aux, public_key: PublicKey::new([2; 33]), digest: [7; 32] }
+    Task::Sign { share, aux: Some(aux), public_key: PublicKey::new([2; 33]), message: vec![7; 32] }
 }
 
 /// An attempt of two, of which the first is this party.

@@ -73,6 +73,7 @@ pub(crate) fn payload() -> impl Strategy<Value = Payload> {
         any::<[u8; 32]>().prop_map(Payload::Digest),
         (vec(any::<u8>(), 0..40), hash).prop_map(|(bytes, hash)| Payload::Bytes { bytes, hash }),
         any::<[u8; 32]>().prop_map(|plan| Payload::Canary { plan: PlanHash::new(plan) }),
+        vec(any::<u8>(), 0..40).prop_map(Payload::Message),
     ]
 }
 

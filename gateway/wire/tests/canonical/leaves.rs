@@ -97,8 +97,9 @@ fn other_text(text: &str) -> Option<String> {
         "sha256" => Some("keccak256".to_owned()),
         "keccak256" => Some("sha256".to_owned()),
         "refused" => None,
-        // There is one scheme so far: nothing to change it into.
-        "ecdsa-cggmp24" => None,
+        "ecdsa-cggmp24" => Some("eddsa-frost-ed25519".to_owned()),
+        "eddsa-frost-ed25519" => Some("schnorr-frost-secp256k1-tr".to_owned()),
+        "schnorr-frost-secp256k1-tr" => Some("ecdsa-cggmp24".to_owned()),
         "" => Some("77".to_owned()),
         hex => {
             let last = if hex.ends_with('0') { '1' } else { '0' };

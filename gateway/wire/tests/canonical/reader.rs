@@ -97,7 +97,12 @@ impl<'a> Reader<'a> {
     }
 
     fn scheme(&mut self) -> Option<Scheme> {
-        (self.u8()? == 1).then_some(Scheme::EcdsaCggmp24)
+        match self.u8()? {
+            1 => Some(Scheme::EcdsaCggmp24),
+            3 => Some(Scheme::EddsaFrostEd25519),
+            4 => Some(Scheme::SchnorrFrostSecp256k1Tr),
+            _ => None,
+        }
     }
 
     fn account(&mut self) -> Option<AccountId> {
@@ -125,6 +130,7 @@ impl<'a> Reader<'a> {
                 Some(Payload::Bytes { bytes, hash })
             }
             3 => self.array().map(PlanHash::new).map(|plan| Payload::Canary { plan }),
+            4 => self.bytes().map(Payload::Message),
             _ => None,
         }
     }

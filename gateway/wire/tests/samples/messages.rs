@@ -87,6 +87,7 @@ fn kinds() -> Vec<IntentKind> {
         sign(Payload::Digest([0xd1; 32])),
         sign(Payload::Bytes { bytes: b"message".to_vec(), hash: HashFunction::Keccak256 }),
         sign(canary()),
+        sign(Payload::Message(b"message".to_vec())),
         sign_authorized(),
         IntentKind::Refresh {
             account,

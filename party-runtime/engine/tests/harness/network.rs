@@ -119,16 +119,33 @@ impl Network {
         mut task: impl FnMut(PartyId) -> Task,
         seed: u64,
     ) -> Self {
+        Self::of(contexts, seed, |me, context| match guard {
+            Guard::On => engine(SCHEME, task(me), context),
+            Guard::Off => engine_without_guard(task(me), context),
+        })
+    }
+
+    /// Engines of another scheme.
+    pub fn of_scheme(
+        scheme: Scheme,
+        contexts: Vec<RunContext>,
+        mut task: impl FnMut(PartyId) -> Task,
+        seed: u64,
+    ) -> Self {
+        Self::of(contexts, seed, |me, context| engine(scheme, task(me), context))
+    }
+
+    fn of(
+        contexts: Vec<RunContext>,
+        seed: u64,
+        mut make: impl FnMut(PartyId, RunContext) -> Result<Box<dyn Engine>, EngineFailure>,
+    ) -> Self {
         println!("seed {seed}");
         let engines = contexts
             .into_iter()
             .map(|context| {
                 let me = context.identity.party();
-                let engine = match guard {
-                    Guard::On => engine(SCHEME, task(me), context),
-                    Guard::Off => engine_without_guard(task(me), context),
-                };
-                (me, engine.unwrap())
+                (me, make(me, context).unwrap())
             })
             .collect();
         Self {

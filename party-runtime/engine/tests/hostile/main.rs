@@ -85,7 +85,7 @@ fn sign_with(guard: Guard, liar: &Identity, honest: &[Identity]) -> Network {
         let Dealt { share, public_key, aux, .. } = dealt()[&party].clone();
         let (share, public_key) =
             if of_two { (share, public_key) } else { key_of_three()[&party].clone() };
-        Task::Sign { share, aux, public_key, digest: DIGEST }
+        Task::Sign { share, aux: Some(aux), public_key, message: DIGEST.to_vec() }
     };
     Network::with(guard, contexts(&signers), task, 3)
 }
