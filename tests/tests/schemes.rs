@@ -100,8 +100,12 @@ async fn an_ed25519_account_signs_bytes_as_they_are() {
         }
     }
     let hashed = json!({"message": "a text", "hash": "sha256"});
-    let (status, problem) = sign(&cluster, &account, &hashed).await;
-    assert_eq!((status, &problem["code"]), (422, &json!("invalid_message")), "{problem}");
+    // A digest for another scheme, or a text of 64 characters?
+    let unclear = json!({"message": "5a".repeat(32)});
+    for refused in [hashed, unclear] {
+        let (status, problem) = sign(&cluster, &account, &refused).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("invalid_message")), "{problem}");
+    }
     cluster.stop().await;
 }
 

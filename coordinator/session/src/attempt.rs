@@ -13,9 +13,9 @@ use mpc_wire::{
 };
 use std::collections::BTreeSet;
 
-/// How many attempts of a session may fail by a fault: enough to leave every party of a usual set
-/// out once, few enough that a session which cannot work says so before its deadline. Members that
-/// go away are no fault: with time left the session goes on.
+/// How many attempts of a session may fail by a fault, or as many as it has parties if these are more:
+/// enough to leave each of them out once, few enough that a session which cannot work says so before
+/// its deadline. Members that go away are no fault: with time left the session goes on.
 pub const MAX_FAULTS: usize = 5;
 
 /// How many attempts a session may take, whatever they fail by. Its record keeps what became of
@@ -356,6 +356,11 @@ impl Session {
         }
     }
 
+    /// How many attempts may fail by a fault.
+    pub(crate) fn max_faults(&self) -> usize {
+        MAX_FAULTS.max(self.intent.eligible.len())
+    }
+
     /// How many attempts have failed by a fault.
     pub(crate) fn faults(&self) -> usize {
         self.past.iter().filter(|past| !past.kind.is_passing()).count()
@@ -368,7 +373,7 @@ impl Session {
         detail: String,
     ) -> Option<SessionEnd> {
         self.declined_by_too_many().or_else(|| {
-            (self.faults() >= MAX_FAULTS || self.attempt.0 >= MAX_ATTEMPTS).then(|| {
+            (self.faults() >= self.max_faults() || self.attempt.0 >= MAX_ATTEMPTS).then(|| {
                 SessionEnd::Failed(SessionFailure {
                     reason: FailureReason::AttemptsExhausted(kind),
                     parties,

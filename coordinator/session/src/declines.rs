@@ -1,7 +1,7 @@
 //! Members that will not join, or not before a person has said so.
 
 use crate::Millis;
-use crate::attempt::{Fault, MAX_ATTEMPTS, MAX_FAULTS, abort};
+use crate::attempt::{Fault, MAX_ATTEMPTS, abort};
 use crate::effect::{DropCause, Effect};
 use crate::end::{FailureReason, SessionEnd, SessionFailure};
 use crate::record::PastAttempt;
@@ -110,7 +110,7 @@ impl Session {
         // Nor is the last attempt spent on others: if they failed, the session would have failed
         // although a person might still approve.
         let may_spare_one = self.past.iter().filter(|past| past.made_way()).count() < MAX_DETOURS
-            && self.faults() + 1 < MAX_FAULTS
+            && self.faults() + 1 < self.max_faults()
             && self.attempt.0 + 1 < MAX_ATTEMPTS;
         let size = self.intent.quorum_size();
         let others = self.candidates.quorum_of_prompt(size, &self.past);

@@ -100,7 +100,7 @@ pub struct SessionFailure {
 pub enum FailureReason {
     /// So many parties declined that no quorum is left.
     Declined(DeclineReason),
-    /// [`crate::MAX_FAULTS`] attempts failed by a fault, or [`crate::MAX_ATTEMPTS`] in all, the last
+    /// [`crate::MAX_FAULTS`] attempts, or one for each party, failed by a fault, or [`crate::MAX_ATTEMPTS`] in all, the last
     /// one like this.
     AttemptsExhausted(FailureKind),
     /// The members report different results.

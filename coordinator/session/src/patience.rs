@@ -5,7 +5,7 @@ use crate::Millis;
 use crate::attempt::Fault;
 use crate::effect::Effect;
 use crate::session::Session;
-use crate::state::{Running, State};
+use crate::state::{Joining, Origin, Running, State};
 use mpc_wire::{AttemptFailure, FailureKind, PartyId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,9 +47,12 @@ impl Session {
     }
 
     /// Gives an attempt up that waits for the joins of members that cannot be reached, if there are
-    /// others to ask: nothing is lost yet. Else they are invited again when they are back.
+    /// others to ask: nothing is lost yet. Else they are invited again when they are back. One that is
+    /// taken up may run in members that have not reconnected yet: they have the time of any other.
     pub(crate) fn replace_absent(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        let State::Joining(joining) = &self.state else { return };
+        let State::Joining(joining @ Joining { origin: Origin::Planned, .. }) = &self.state else {
+            return;
+        };
         let is_absent = |party: &PartyId| !self.candidates.is_online(*party);
         let absent: BTreeSet<_> = joining.plan.quorum.iter().copied().filter(is_absent).collect();
         if !absent.is_empty() && self.has_replacement() {
@@ -59,8 +62,13 @@ impl Session {
 
     /// Takes note that a member can be reached again: what it may have missed is said again, and
     /// the attempt goes on.
-    pub(crate) fn is_back(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
-        let could_be_replaced = self.has_replacement();
+    pub(crate) fn is_back(
+        &mut self,
+        party: PartyId,
+        could_be_replaced: bool,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
         match &mut self.state {
             State::Joining(joining) if joining.missing().contains(&party) => {
                 effects.push(self.invitation(party));
@@ -178,7 +186,7 @@ impl Session {
     }
 
     /// Whether another attempt could begin at once, with those that can be reached.
-    fn has_replacement(&self) -> bool {
+    pub(crate) fn has_replacement(&self) -> bool {
         self.candidates.quorum(self.intent.quorum_size(), &self.past).is_some()
     }
 }
@@ -199,11 +207,17 @@ impl Running {
     /// was waited for counts as none in which the attempt stood still.
     fn is_back(&mut self, party: PartyId, now: Millis, could_be_replaced: bool) -> bool {
         let Some(since) = self.away.remove(&party) else { return false };
-        let absence = now.0.saturating_sub(since.0);
+        if self.outcomes.contains_key(&party) {
+            // Nobody waits for it.
+            return true;
+        }
         if could_be_replaced {
+            let absence = now.0.saturating_sub(since.0);
             *self.absences.entry(party).or_default() += absence;
         }
-        self.stuck_at = self.stuck_at.after(absence);
+        let waited = now.0.saturating_sub(since.max(self.waited_until).0);
+        self.stuck_at = self.stuck_at.after(waited);
+        self.waited_until = now;
         true
     }
 }

@@ -236,6 +236,27 @@ mod tests {
         }
     }
 
+    /// Where nobody is named each failure speaks against the whole quorum: the liar is left out once
+    /// each party could have been.
+    #[test]
+    fn a_liar_that_nobody_names_is_left_out_in_time() {
+        for (size, all) in [(2, 3), (3, 5), (5, 6), (6, 7), (11, 20)] {
+            let parties: Vec<_> = (1..=all).map(party).collect();
+            for liar in &parties {
+                let mut preferred = parties.clone();
+                preferred.sort_by_key(|party| party != liar);
+                let candidates = Candidates::new(parties.iter().copied().collect(), preferred);
+                let mut past = Vec::new();
+                while let Some(quorum) = candidates.quorum(size, &past).filter(|q| q.contains(liar))
+                {
+                    let failed = accusation(&quorum, *liar, *liar);
+                    past.push(PastAttempt { suspects: quorum, parties: BTreeSet::new(), ..failed });
+                    assert!(past.len() < MAX_FAULTS.max(parties.len()), "{size} of {all}");
+                }
+            }
+        }
+    }
+
     /// All but one of a large set have refused each other; looking for the one is bounded.
     #[test]
     fn a_large_set_is_no_burden() {

@@ -100,7 +100,9 @@ pub struct PastAttempt {
 impl PastAttempt {
     /// Whether it did not fail, but made way for others because a member waited for a person.
     pub fn made_way(&self) -> bool {
-        self.suspects.is_empty()
+        // Of a failure nobody is suspected only in records that older versions wrote, which name
+        // somebody, or say what failed.
+        self.suspects.is_empty() && self.parties.is_empty() && self.kind == FailureKind::PeerMissing
     }
 
     /// Whether a member declined for a reason that holds for this.

@@ -7,8 +7,8 @@ use crate::end::{FailureReason, SessionEnd, SessionFailure, SessionProduct};
 use crate::session::Session;
 use crate::state::{Joining, Origin, Position, Running, State};
 use mpc_wire::{
-    Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, FailureKind, IntentKind, PartyId,
-    Payload, RoundAck, RoundEnvelope, RoundHeader, Signature, ToParty,
+    AbortReason, Attempt, AttemptFailure, AttemptOutcome, AttemptPlan, FailureKind, IntentKind,
+    PartyId, Payload, RoundAck, RoundEnvelope, RoundHeader, Signature, ToParty,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,16 @@ impl Session {
             Ok(running) => {
                 running.stands(from, position, stuck_at);
             }
-            Err(cause) => effects.push(Effect::Drop { from, cause }),
+            Err(cause) => {
+                if self.past.iter().any(|it| it.attempt == attempt && it.quorum.contains(&from)) {
+                    // It works on what is dead: it has not heard of that.
+                    let session = self.intent.session;
+                    let reason = AbortReason::Superseded;
+                    let message = Box::new(ToParty::Abort { session, attempt, reason });
+                    effects.push(Effect::Send { to: from, message });
+                }
+                effects.push(Effect::Drop { from, cause });
+            }
         }
     }
 

@@ -184,14 +184,17 @@ impl Session {
     }
 
     fn online(&mut self, party: PartyId, now: Millis, effects: &mut Vec<Effect>) {
+        // Before it counts itself among those that could take its place.
+        let could_be_replaced = self.has_replacement();
         self.candidates.set_online(party);
         self.can_ask_more(now, effects);
-        self.is_back(party, now, effects);
+        self.is_back(party, could_be_replaced, now, effects);
         self.lose_patience(now, effects);
     }
 
     /// Somebody can be asked who could not be before.
     fn can_ask_more(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        self.replace_absent(now, effects);
         match &self.state {
             State::Gathering(_) => self.try_attempt(now, effects),
             // Once a person has approved, the attempt is not given up for a party whose own person
@@ -202,8 +205,7 @@ impl Session {
             {
                 self.ask_others(now, effects);
             }
-            State::Joining(_) => self.replace_absent(now, effects),
-            State::Running(_) | State::Ended(_) => {}
+            State::Joining(_) | State::Running(_) | State::Ended(_) => {}
         }
     }
 

@@ -114,6 +114,8 @@ pub(crate) struct Running {
     pub(crate) away: BTreeMap<PartyId, Millis>,
     /// For how long, in milliseconds, each member was away besides since the attempt last went on.
     pub(crate) absences: BTreeMap<PartyId, u64>,
+    /// Until when time was given for absences: one during which several are away counts once.
+    pub(crate) waited_until: Millis,
     /// When the attempt counts as stuck, unless a member has gone on by then.
     pub(crate) stuck_at: Millis,
 }
@@ -147,6 +149,7 @@ impl Running {
             outcomes,
             away: BTreeMap::new(),
             absences: BTreeMap::new(),
+            waited_until: Millis(0),
             stuck_at,
         }
     }

@@ -155,6 +155,11 @@ fn to_sign(
         }
     };
     let payload = match hash {
+        // Else a digest for one scheme would be a text for another one.
+        None if scheme.signs_bytes() && encoding.is_none() && looks_like_hex(&message) => {
+            let detail = "say with `encoding` whether the message is `hex`, or a text (`utf8`)";
+            return Err(invalid(detail.into()));
+        }
         None if scheme.signs_bytes() => Payload::Message(bytes(message)?),
         None => {
             if encoding == Some(Encoding::Utf8) {
@@ -171,6 +176,11 @@ fn to_sign(
     payload.check().map_err(|error| invalid(error.to_string()))?;
     payload.check_fits(scheme).map_err(|error| invalid(error.to_string()))?;
     Ok(payload)
+}
+
+fn looks_like_hex(message: &str) -> bool {
+    let digits = message.strip_prefix("0x").unwrap_or(message);
+    digits.len() >= 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Waits for a session to sign, and shows what came of it.

@@ -170,7 +170,7 @@ pub enum AttemptOutcome {
         public_key: PublicKey,
         /// The epoch of the stored share.
         epoch: Epoch,
-        /// The public share of every party, encoded as the public key is.
+        /// The public share of every party, in the encoding of the scheme's group.
         public_shares: BTreeMap<PartyId, PublicKey>,
         /// The party's word that its share is stored.
         stored: EpochStatement,

@@ -185,7 +185,11 @@ impl Default for PolicyFile {
         Self {
             require_requester_signature: None,
             max_authorization_life: Span::HOUR,
-            payloads: BTreeSet::from([PayloadKind::Digest, PayloadKind::Bytes]),
+            payloads: BTreeSet::from([
+                PayloadKind::Digest,
+                PayloadKind::Bytes,
+                PayloadKind::Message,
+            ]),
             accounts: Accounts::default(),
             requesters: Vec::new(),
             limits: Vec::new(),
@@ -219,8 +223,10 @@ impl Accounts {
 pub(crate) enum PayloadKind {
     /// A digest of which nobody but the requester knows what it stands for.
     Digest,
-    /// Bytes that the party sees, and hashes by itself where the scheme signs a digest.
+    /// Bytes that the party hashes by itself.
     Bytes,
+    /// Bytes that are signed as they are.
+    Message,
 }
 
 impl PayloadKind {
@@ -228,7 +234,8 @@ impl PayloadKind {
     pub(crate) const fn of(payload: &Payload) -> Option<Self> {
         match payload {
             Payload::Digest(_) => Some(Self::Digest),
-            Payload::Bytes { .. } | Payload::Message(_) => Some(Self::Bytes),
+            Payload::Bytes { .. } => Some(Self::Bytes),
+            Payload::Message(_) => Some(Self::Message),
             Payload::Canary { .. } => None,
         }
     }

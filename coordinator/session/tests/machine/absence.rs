@@ -254,3 +254,52 @@ fn parties_that_were_away_when_the_coordinator_came_back_are_waited_for() {
     assert!(is_completed(&harness));
     assert_eq!(harness.durable().attempt, Attempt(1));
 }
+
+/// After a restart nobody is connected, and a stranger may be the first.
+#[test]
+fn a_stranger_that_connects_first_takes_nobodys_place_in_what_is_taken_up() {
+    let (mut harness, members) = running(&[0, 1, 2]);
+    let stranger = (0..PARTIES).find(|n| !members.contains(n)).unwrap();
+    for party in 0..PARTIES {
+        harness.step(&Op::Offline(party));
+    }
+    harness.restart_with(|_| ());
+    for party in [stranger, members[0], members[1]] {
+        harness.step(&Op::Tick(500));
+        harness.step(&Op::Online(party));
+    }
+    let status = harness.session().status();
+    assert_eq!((status.attempt, status.phase), (Attempt(1), Phase::Joining));
+    assert!(harness.durable().past.is_empty());
+    harness.run_honestly();
+    assert!(is_completed(&harness));
+}
+
+/// A member is away that waits for a person: others are asked as soon as there are enough.
+#[test]
+fn who_is_away_and_waits_for_a_person_makes_way_for_another() {
+    let mut harness = Harness::open(Purpose::Sign, &[0, 1]);
+    for from in [0, 1] {
+        harness.step(&Op::AwaitApproval { from, stale: false });
+    }
+    harness.step(&Op::Tick(JOIN_PATIENCE));
+    harness.step(&Op::Offline(0));
+    harness.step(&Op::Online(2));
+    let status = harness.session().status();
+    assert_eq!(status.attempt, Attempt(2));
+    assert_eq!(status.quorum, [harness.party(1), harness.party(2)].into());
+}
+
+/// A member that has missed the end of an attempt says where it stands in it, and hears of that.
+#[test]
+fn who_works_on_a_dead_attempt_is_stopped() {
+    let (mut harness, [one, other]) = running(&[0, 1, 2]);
+    harness.step(&Op::Fail { from: one, guilty: Some(other) });
+    harness.clear_told();
+    harness.step(&Op::Progress { from: other, lacks: one, stale: true });
+    assert!(matches!(harness.told_to(other)[..], [ToParty::Abort { attempt: Attempt(1), .. }]));
+    harness.clear_told();
+    let stranger = (0..PARTIES).find(|n| ![one, other].contains(n)).unwrap();
+    harness.step(&Op::Progress { from: stranger, lacks: one, stale: true });
+    assert!(harness.told_to(stranger).is_empty());
+}

@@ -400,7 +400,9 @@ impl Harness {
 fn is_answer(effect: &Effect) -> bool {
     match effect {
         Effect::Drop { .. } => true,
-        Effect::Send { message, .. } => matches!(**message, ToParty::Finished { .. }),
+        Effect::Send { message, .. } => {
+            matches!(**message, ToParty::Finished { .. } | ToParty::Abort { .. })
+        }
         Effect::Persist(_) | Effect::End(_) => false,
     }
 }

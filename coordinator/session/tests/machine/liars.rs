@@ -230,3 +230,35 @@ fn who_runs_ahead_or_goes_back_and_forth_keeps_no_attempt_alive() {
     assert_eq!(session.status().phase, Phase::Running);
     assert!(session.wake_at() < Some(DEADLINE));
 }
+
+/// One that has reported is not waited for, and gets no time for its absences.
+#[test]
+fn who_has_reported_keeps_no_attempt_alive_by_coming_and_going() {
+    let mut harness = Harness::open(Purpose::Aux, &[0, 1, 2]);
+    harness.step(&Op::JoinAll);
+    harness.step(&Op::Product { from: LIAR, valid: true, stale: false });
+    let patience = harness.session().wake_at().unwrap();
+    let mut now = 0;
+    while harness.session().status().attempt == Attempt(1) {
+        assert!(now <= patience.0, "{:?}", harness.session());
+        harness.step(&Op::Offline(LIAR));
+        harness.step(&Op::Tick(2_000));
+        harness.step(&Op::Online(LIAR));
+        harness.step(&Op::Tick(1));
+        now += 2_001;
+    }
+}
+
+/// Absences count only where somebody could have taken the place.
+#[test]
+fn a_member_that_was_rightly_waited_for_is_not_given_up_for_a_blip() {
+    let (mut harness, _) = running(&[0, 1]);
+    harness.step(&Op::Offline(LIAR));
+    harness.step(&Op::Tick(2 * ABSENCE_PATIENCE));
+    harness.step(&Op::Online(LIAR));
+    harness.step(&Op::Online(2));
+    harness.step(&Op::Offline(LIAR));
+    harness.step(&Op::Tick(ABSENCE_PATIENCE - 1));
+    harness.step(&Op::Online(LIAR));
+    assert_eq!(harness.session().status().attempt, Attempt(1));
+}

@@ -22,7 +22,7 @@ pub(crate) fn engine(context: &RunContext, guarding: Guarding) -> Box<dyn Engine
         rounds,
         Box::new(move || {
             let session = seat.open(AuxGen::new(ids).map_err(local_failure)?)?;
-            Ok((session, Guard::aux_gen(guarding, guarded)))
+            Ok((session, Guard::aux_gen(guarding, me, guarded)))
         }),
         Arc::new(move |aux| product(&aux, me, &members)),
     )

@@ -144,7 +144,7 @@ impl Keygen {
             let old = share.map(|key_share| OldHolder { key_share });
             let session = seat.open(KeyResharing::new(old, Some(new), holders, threshold))?;
             let redistribution = Redistribution::of(threshold, public_shares, me, &guarded)?;
-            Ok((session, Guard::key_resharing(guarding, guarded, redistribution)))
+            Ok((session, Guard::key_resharing(guarding, me, guarded, redistribution)))
         });
         self.phase = Phase::Resharing;
         self.resharing
@@ -158,7 +158,11 @@ impl Stages for Keygen {
             Phase::Founding(founding) => {
                 let seat = Seat::new(&self.plan.context, FOUNDING);
                 let ids = verifiers(&self.plan.founders);
-                let guard = Guard::key_init(self.plan.guarding, self.plan.founders.clone());
+                let guard = Guard::key_init(
+                    self.plan.guarding,
+                    self.plan.context.me(),
+                    self.plan.founders.clone(),
+                );
                 founding.open(
                     Box::new(move || {
                         let session = seat.open(KeyInit::new(ids).map_err(local_failure)?)?;

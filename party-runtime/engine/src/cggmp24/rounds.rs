@@ -299,7 +299,7 @@ impl<P: ProtocolOf> InRound<P> {
             return Err(report_failure(&report, self.unclear));
         }
         match session.can_finalize(&accumulator) {
-            CanFinalize::Yes => {}
+            CanFinalize::Yes => self.guard.check_round(&session.round_id())?,
             CanFinalize::Never => {
                 let report = session.terminate_due_to_errors(accumulator).map_err(local_failure)?;
                 return Err(report_failure(&report, None));

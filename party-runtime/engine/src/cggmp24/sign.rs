@@ -44,7 +44,7 @@ pub(crate) fn engine(
         Rounds::new(cast),
         Box::new(move || {
             let session = open(&signing, seat, me, &members)?;
-            Ok((session, Guard::signing(guarding, members, &signing.aux)?))
+            Ok((session, Guard::signing(guarding, me, members, &signing.aux)?))
         }),
         Arc::new(move |signature| product(signature, &public_key, &digest)),
     )

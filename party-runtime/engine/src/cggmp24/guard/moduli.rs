@@ -71,9 +71,9 @@ impl Moduli {
         Self(moduli)
     }
 
-    /// An element that is no unit of each of the moduli: zero, or with a factor of one of them. An
-    /// honest element of any of the rings is a unit of them all but with a chance that nobody meets,
-    /// so it need not be known which ring it is of.
+    /// An element that is no unit of each of the moduli: zero, or with a factor of one of them. Where
+    /// the moduli have large factors only, an honest element of any ring is a unit of them all but
+    /// with a chance that nobody meets, so it need not be known which ring it is of.
     pub(super) fn no_unit<'a>(&self, elements: &'a [Element]) -> Option<&'a Element> {
         let numbers: Vec<_> = elements.iter().map(|it| BigUint::from_bytes_le(&it.bytes)).collect();
         self.0.iter().find_map(|modulus| {
