@@ -57,7 +57,9 @@ fn collect(value: &serde_json::Value, fields: &mut Vec<String>) {
 #[test]
 fn a_version_is_that_of_the_rules_not_of_the_text() {
     let version = |text| parse(text).unwrap().version().clone();
-    let one = version("payloads = [\"bytes\", \"digest\"] # both\nmax_authorization_life = \"1h\"");
+    let one = version(
+        "payloads = [\"message\", \"bytes\", \"digest\"] # all\nmax_authorization_life = \"1h\"",
+    );
     assert_eq!(one, version(""));
     assert_eq!(one, version("require_requester_signature = true"));
     assert_ne!(one, version("require_requester_signature = false"));
@@ -186,7 +188,7 @@ fn no_refusal_quotes_what_stands_in_the_file() {
         (format!("{secret} = 1"), "unknown field, expected one of"),
         (secret.to_owned(), "expected"),
         (format!("[{secret}]"), "unknown field, expected one of"),
-        (format!("payloads = [\"{secret}\"]"), "unknown variant, expected `digest` or"),
+        (format!("payloads = [\"{secret}\"]"), "unknown variant, expected one of `digest`"),
         (format!("[[requester]]\nname = \"a\"\npublic_key = \"{secret}\""), "line "),
         (format!("[[requester]]\nname = \"a\"\nexpires_at = \"{secret}\""), "line "),
         (format!("[[limit]]\ncount = \"{secret}\""), "line "),
