@@ -358,13 +358,13 @@ async fn task(vault: &Vault, intent: &Intent, plan: &AttemptPlan) -> Result<Task
             let share = share
                 .map_err(storage)?
                 .ok_or_else(|| failure(FailureKind::Storage, "no share of the account".into()))?;
-            let aux = match plan.aux_id.filter(|_| scheme.needs_aux()) {
-                None => None,
-                Some(aux_id) => {
-                    let aux = vault.aux(aux_id).await.map_err(storage)?;
-                    let lacks = || failure(FailureKind::Storage, "no part of the aux set".into());
-                    Some(aux.ok_or_else(lacks)?.secret)
-                }
+            let lacks = |what: &str| failure(FailureKind::Storage, what.into());
+            let aux = if scheme.needs_aux() {
+                let aux_id = plan.aux_id.ok_or_else(|| lacks("the plan names no aux set"))?;
+                let aux = vault.aux(aux_id).await.map_err(storage)?;
+                Some(aux.ok_or_else(|| lacks("no part of the aux set"))?.secret)
+            } else {
+                None
             };
             // For a canary the account's key is the one of this party's own records.
             let key = match payload {
