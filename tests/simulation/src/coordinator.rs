@@ -4,15 +4,17 @@
 //! a session takes no event while a record of it is on its way to the disk, one that is over leaves,
 //! and a start takes up whatever had not ended.
 
+mod decode;
+
 use crate::around::Around;
-use crate::cast::{AUX, OrderNo, name, parties};
+use crate::cast::{AUX, OrderNo, parties};
 use crate::dice::Span;
-use crate::engine::verified;
 use crate::happening::{AtCoordinator, Happening, Life, Who, session_said, session_told};
 use crate::invariant::Invariant;
 use crate::ledger::PUNCTUALITY;
 use crate::time::{Clock, Moment};
-use mpc_session::{CheckedOutcome, Effect, Event, Millis, Order, Record, Session};
+use decode::decode;
+use mpc_session::{Effect, Event, Millis, Order, Record, Session};
 use mpc_wire::{Attempt, Intent, PartyId, SessionId, SessionRefusal, ToCoordinator, ToParty};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -448,56 +450,4 @@ impl Coordinator {
 
 fn repeated_outcome(event: &Event) -> Option<(PartyId, Attempt)> {
     if let Event::Outcome { from, attempt, .. } = event { Some((*from, *attempt)) } else { None }
-}
-
-/// From what a party says to an event that the machine may believe, as `coordinator`'s own `decode`
-/// makes it, but with signatures of stub engines.
-fn decode(
-    intent: &Intent,
-    from: PartyId,
-    message: ToCoordinator,
-    around: &mut Around,
-) -> Option<Event> {
-    match message {
-        ToCoordinator::Join { session, attempt, join } => {
-            let verified = around.verify(session, &join).filter(|join| join.member() == from);
-            Some(match verified {
-                Some(join) => Event::Joined { attempt, join },
-                None => Event::JoinBroken { from, attempt },
-            })
-        }
-        ToCoordinator::Decline { attempt, reason, .. } => {
-            Some(Event::Declined { from, attempt, reason })
-        }
-        ToCoordinator::AwaitingApproval { attempt, .. } => {
-            Some(Event::AwaitingApproval { from, attempt })
-        }
-        ToCoordinator::Objected { attempt, objection, .. } => {
-            Some(Event::Objected { from, attempt, objection })
-        }
-        ToCoordinator::Round(envelope) => Some(Event::Round(envelope)),
-        ToCoordinator::RoundRefused { header } => {
-            around.ledger.must(false, Invariant::NobodyBlamed, header.session, around.now, || {
-                format!("{} has no room for {header:?}", name(from))
-            });
-            Some(Event::RoundRefused(header))
-        }
-        ToCoordinator::Ack(ack) => Some(Event::Acknowledged(ack)),
-        ToCoordinator::Progress { attempt, stage, round, waiting_for, .. } => {
-            Some(Event::Progress { from, attempt, stage, round, waiting_for })
-        }
-        ToCoordinator::Outcome { attempt, outcome, .. } => {
-            let is_valid = |signature: &_| verified(intent, signature).is_some();
-            let outcome = CheckedOutcome::check(from, outcome, is_valid);
-            Some(Event::Outcome { from, attempt, outcome })
-        }
-        ToCoordinator::Prove { .. }
-        | ToCoordinator::AuditHead(_)
-        | ToCoordinator::Inquiry(_)
-        | ToCoordinator::Testimony(_)
-        | ToCoordinator::Ban(_)
-        | ToCoordinator::RequestSession { .. }
-        | ToCoordinator::Activated { .. }
-        | ToCoordinator::Statement(_) => None,
-    }
 }
